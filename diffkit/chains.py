@@ -1,0 +1,94 @@
+"""Chains: the linear-Gaussian calculus, one eigen-direction at a time.
+
+For Gaussian data the probability flow splits along the eigenvectors u_k of the
+covariance. With psi_k(t) = sqrt(a^2 lambda_k + g^2) and c_k the coordinate of
+x_T - a_T m,
+
+    x_t       = a_t m + sum_k psi_k(t) / psi_k(T) c_k u_k
+    D(x_t, t) =     m + sum_k a_t lambda_k / (psi_k(t) psi_k(T)) c_k u_k
+
+(derived in the chapter `gaussian/painters`). A direction without variance is
+lambda = 0, not an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .laws import Mixture
+from .paths import Path
+from .shapes import Points, Times, points
+
+
+def spread(path: Path, lam: Tensor, t: Times) -> Tensor:
+    """psi = sqrt(a^2 lam + g^2), the standard deviation of a mode at time t."""
+    c = path.at(t)
+    return (c.a.to(lam) ** 2 * lam + c.g2.to(lam)).sqrt()
+
+
+def flow_factor(path: Path, lam: Tensor, t: Times, s: Times) -> Tensor:
+    """psi(s) / psi(t): what the flow from t to s multiplies a mode by.
+
+    lam: variances >= 0. Raises: ValueError where psi(t) = 0.
+    Source: wang2023painters. Checked: painters/flow-map, painters/mode-equation
+    """
+    start = spread(path, lam, t)
+    if not (start > 0).all():
+        raise ValueError("a mode without variance has no flow from noise level 0")
+    return spread(path, lam, s) / start
+
+
+def angle(path: Path, lam: Tensor, t: Times) -> Tensor:
+    """theta = arctan(g / (a sqrt(lam))): 0 is signal, pi/2 is noise.
+
+    Checked: painters/half-painted
+    """
+    c = path.at(t)
+    return torch.atan2(c.g.to(lam), c.a.to(lam) * lam.sqrt())
+
+
+def endpoint_factor(path: Path, lam: Tensor, t: Times, s: Times) -> Tensor:
+    """a_s lam / (psi(s) psi(t)): a mode's share of E[x0 | x_s] on the line through x_t.
+
+    Zero where lam = 0, the limit s -> 0 included.
+    Source: wang2023painters. Checked: painters/endpoint
+    """
+    a = path.at(s).a.to(lam)
+    factor = a * lam / (spread(path, lam, s) * spread(path, lam, t))
+    return torch.where(lam == 0, torch.zeros_like(factor), factor)
+
+
+def carry(law: Mixture, path: Path, x: Points, t: Times, s: Times) -> Points:
+    """The probability flow of a Gaussian law, from x at time t to time s.
+
+    law: one component; x: (*n, d). Raises: ValueError for a mixture of several.
+    Source: wang2023painters. Checked: painters/flow-map
+    """
+    off = _along(law, path, x, t, lambda lam: flow_factor(path, lam, t, s))
+    return path.at(s).a.to(x) * law.means[0] + off
+
+
+def endpoint(law: Mixture, path: Path, x: Points, t: Times, s: Times) -> Points:
+    """E[x0 | x_s] on the flow line that passes through x at time t.
+
+    Arguments and errors as for `carry`.
+    Source: wang2023painters. Checked: painters/endpoint
+    """
+    off = _along(law, path, x, t, lambda lam: endpoint_factor(path, lam, t, s))
+    return law.means[0] + off
+
+
+def _along(
+    law: Mixture, path: Path, x: Points, t: Times, factor: Callable[[Tensor], Tensor]
+) -> Points:
+    """x - a_t m, with the factor of its variance put on every mode."""
+    if law.k != 1 or law.batch:
+        raise ValueError(f"the law has {law.k} components; the flow map needs one")
+    points(x, law.d)
+    full = law.basis.shape[-1] == law.d  # then there is nothing off the span
+    on, off = factor(law.spectrum), law.floor if full else factor(law.floor)
+    start = x - path.at(t).a.to(x) * law.means[0]
+    return law.apply(start.unsqueeze(-2), on, off).squeeze(-2)

@@ -1,0 +1,55 @@
+"""Shapes: the names of array shapes, one broadcasting helper, generators.
+
+Annotations such as ``Float[Tensor, "*n d"]`` are documentation at run time; the
+tests execute them (jaxtyping with beartype).
+
+    n  points    d  dimensions    K  components    r  rank    B  batch of laws
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Scalar = Float[Tensor, ""]
+Points = Float[Tensor, "*n d"]
+Times = Float[Tensor, "*#n"] | float
+Square = Float[Tensor, "*B d d"]
+__all__ = ["Float", "Int", "Points", "Scalar", "Square", "Tensor", "Times"]
+
+
+def trailing(t: Tensor, like: Tensor) -> Tensor:
+    """t with axes of length one appended until it has as many axes as ``like``.
+
+    t: (*n), like: (*n, ...). A number per point then multiplies its vector.
+    """
+    return t.reshape(t.shape + (1,) * (like.ndim - t.ndim))
+
+
+def rng(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator of its own; the book has no global seed."""
+    return torch.Generator(device).manual_seed(seed)
+
+
+def finite(name: str, value: Tensor) -> Tensor:
+    """value, or a ValueError that names it if it holds NaN or inf."""
+    if not torch.isfinite(value).all():
+        raise ValueError(f"{name} holds NaN or inf; all entries must be finite")
+    return value
+
+
+def floating(name: str, value: Tensor) -> Tensor:
+    """value, or a TypeError if it is no tensor of real floating point numbers."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise TypeError(f"{name} is {kind}; it must be a tensor of floats")
+    return value
+
+
+def points(x: Tensor, d: int, name: str = "x") -> Tensor:
+    """x, or one sentence: it must be a finite float tensor of shape (..., d)."""
+    floating(name, x)
+    if x.ndim == 0 or x.shape[-1] != d:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}; it must be (..., {d})")
+    return finite(name, x)
