@@ -16,16 +16,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from .laws import Mixture
 from .paths import Path
-from .shapes import Points, Times, points
+from .shapes import Points, Tensor, Times, floating, points, trailing
+
+
+def _variances(lam: Tensor) -> Tensor:
+    if not (floating("lam", lam) >= 0).all():
+        raise ValueError(f"lam runs down to {lam.min().item():g}; it must be >= 0")
+    return lam
 
 
 def spread(path: Path, lam: Tensor, t: Times) -> Tensor:
     """psi = sqrt(a^2 lam + g^2), the standard deviation of a mode at time t."""
-    c = path.at(t)
+    c, lam = path.one_ended().at(t), _variances(lam)
     return (c.a.to(lam) ** 2 * lam + c.g2.to(lam)).sqrt()
 
 
@@ -46,7 +51,7 @@ def angle(path: Path, lam: Tensor, t: Times) -> Tensor:
 
     Checked: painters/half-painted
     """
-    c = path.at(t)
+    c, lam = path.one_ended().at(t), _variances(lam)
     return torch.atan2(c.g.to(lam), c.a.to(lam) * lam.sqrt())
 
 
@@ -56,7 +61,7 @@ def endpoint_factor(path: Path, lam: Tensor, t: Times, s: Times) -> Tensor:
     Zero where lam = 0, the limit s -> 0 included.
     Source: wang2023painters. Checked: painters/endpoint
     """
-    a = path.at(s).a.to(lam)
+    a = path.at(s).a.to(_variances(lam))
     factor = a * lam / (spread(path, lam, s) * spread(path, lam, t))
     return torch.where(lam == 0, torch.zeros_like(factor), factor)
 
@@ -67,8 +72,8 @@ def carry(law: Mixture, path: Path, x: Points, t: Times, s: Times) -> Points:
     law: one component; x: (*n, d). Raises: ValueError for a mixture of several.
     Source: wang2023painters. Checked: painters/flow-map
     """
-    off = _along(law, path, x, t, lambda lam: flow_factor(path, lam, t, s))
-    return path.at(s).a.to(x) * law.means[0] + off
+    off = _along(law, path, x, t, s, flow_factor)
+    return trailing(path.at(s).a.to(x), x) * law.means[0] + off
 
 
 def endpoint(law: Mixture, path: Path, x: Points, t: Times, s: Times) -> Points:
@@ -77,18 +82,36 @@ def endpoint(law: Mixture, path: Path, x: Points, t: Times, s: Times) -> Points:
     Arguments and errors as for `carry`.
     Source: wang2023painters. Checked: painters/endpoint
     """
-    off = _along(law, path, x, t, lambda lam: endpoint_factor(path, lam, t, s))
+    off = _along(law, path, x, t, s, endpoint_factor)
     return law.means[0] + off
 
 
 def _along(
-    law: Mixture, path: Path, x: Points, t: Times, factor: Callable[[Tensor], Tensor]
+    law: Mixture, path: Path, x: Points, t: Times, s: Times, factor: Callable
 ) -> Points:
     """x - a_t m, with the factor of its variance put on every mode."""
     if law.k != 1 or law.batch:
-        raise ValueError(f"the law has {law.k} components; the flow map needs one")
+        raise ValueError(
+            f"the law has {law.k} components and batch shape {tuple(law.batch)}; "
+            "the flow map needs a single Gaussian"
+        )
     points(x, law.d)
+    for name, time in (("t", t), ("s", s)):
+        if isinstance(time, Tensor) and time.shape not in ((), x.shape[:-1]):
+            raise ValueError(
+                f"{name} has shape {tuple(time.shape)}; it must be a number or one "
+                f"time per point, {tuple(x.shape[:-1])}"
+            )
+
+    def filtered(lam: Tensor) -> Tensor:
+        rows = x.shape[:-1] + (1,) * lam.ndim  # one time per point, against modes
+        times = (
+            u.expand(x.shape[:-1]).reshape(rows) if isinstance(u, Tensor) else u
+            for u in (t, s)
+        )
+        return factor(path, lam, *times)
+
     full = law.basis.shape[-1] == law.d  # then there is nothing off the span
-    on, off = factor(law.spectrum), law.floor if full else factor(law.floor)
-    start = x - path.at(t).a.to(x) * law.means[0]
+    on, off = filtered(law.spectrum), law.floor if full else filtered(law.floor)
+    start = x - trailing(path.at(t).a.to(x), x) * law.means[0]
     return law.apply(start.unsqueeze(-2), on, off).squeeze(-2)

@@ -46,16 +46,19 @@ def convert(field: Field, path: Path, have: str, want: str) -> Field:
     (at g = 0, say). Source: salimans2022distillation, karras2022edm, lipman2023flow.
     Checked: notation/one-solve
     """
-    if path.b != 0:
-        raise ValueError(f"the path has a second end, b = {path.b}: one field is short")
+    path.one_ended()
     for target in (have, want):
         _row(path.at(path.T / 2), target)
+    if have == want:
+        return field
 
     def wanted(x: Points, t: Times) -> Points:
         c = Coef(*(u.to(x) for u in path.at(t)))
         (p, q), (u, v) = _row(c, have), _row(c, want)
         det = c.a * q - c.g * p  # of [[a, g], [p, q]] (D, N)' = (x, F)'
         on_x, on_f = (u * q - v * p) / det, (v * c.a - u * c.g) / det
+        if {have, want} == {"noise", "score"}:  # parallel: true at a = 0 as well
+            on_x, on_f = torch.zeros_like(det), v / q
         if not (torch.isfinite(on_x) & torch.isfinite(on_f)).all():
             raise ValueError(f"{have} does not determine {want} at this time")
         return trailing(on_x, x) * x + trailing(on_f, x) * field(x, t)

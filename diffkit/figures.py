@@ -47,10 +47,10 @@ STYLE = {
 
 
 def time_colours(n: int) -> list:
-    """n colours from data (dark end) to noise, the same map in every chapter."""
+    """n colours of one perceptual map, its ends cut: they must read on any page."""
     from matplotlib import colormaps
 
-    return [colormaps["viridis"](0.05 + 0.85 * i / max(n - 1, 1)) for i in range(n)]
+    return [colormaps["viridis"](0.3 + 0.5 * i / max(n - 1, 1)) for i in range(n)]
 
 
 def canvas(
@@ -84,23 +84,33 @@ def strip(
     """Rows of small square grey images, (m, side * side) each, under labels."""
     import matplotlib.pyplot as plt
 
+    m = len(rows[0]) if len(rows) else 0
+    counts = [len(row) for row in rows]
+    if not m or set(counts) != {m} or (len(row_labels), len(tops)) != (len(rows), m):
+        raise ValueError(
+            f"rows of {counts} images under {len(row_labels)} row labels and "
+            f"{len(tops)} tops: a strip is a full table with all its labels"
+        )
     plt.rcParams.update(STYLE)
-    m = len(rows[0])
     figure, grid = plt.subplots(
         len(rows), m, figsize=(6.4, 0.35 + 0.72 * len(rows)), squeeze=False
     )
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
     for images, name, line in zip(rows, row_labels, grid, strict=True):
         for image, axes in zip(images, line, strict=True):
-            _paint(axes, image)
+            paint(axes, image)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     for axes, top in zip(grid[0], tops, strict=True):
         axes.set_title(top, fontsize=8, fontweight="normal", loc="center")
     return figure
 
 
-def _paint(axes: Any, image: Any) -> None:
+def paint(axes: Any, image: Any, name: str = "") -> None:
+    """One square grey image (side * side), from -1 (paper) to 1 (ink)."""
+    axes.set_title(name, fontsize=8, fontweight="normal", loc="center")
     side = round(len(image) ** 0.5)
+    if side**2 != len(image):
+        raise ValueError(f"an image has {len(image)} pixels; it must be a square")
     axes.imshow(image.reshape(side, side).numpy(), vmin=-1, vmax=1)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(True)

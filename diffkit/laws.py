@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,7 +50,15 @@ class Mixture:
             floating(name, getattr(self, name))
         for name in ("means", "basis", "spectrum", "floor"):
             finite(name, getattr(self, name))
+        for name, axes in (("logw", 1), ("means", 2), ("spectrum", 2), ("floor", 1)):
+            if getattr(self, name).ndim < axes or self.basis.ndim != 3:
+                raise ValueError(
+                    f"{name} {tuple(getattr(self, name).shape)} and basis "
+                    f"{tuple(self.basis.shape)} do not have the axes of a Mixture"
+                )
         k, (_, d, r) = self.logw.shape[-1], self.basis.shape
+        if not k or not d:
+            raise ValueError(f"{k} components in {d} dimensions; both must be >= 1")
         if self.means.shape[-2:] != (k, d) or self.spectrum.shape[-1] != r:
             raise ValueError(
                 f"{k} weights, means {tuple(self.means.shape)}, basis "
@@ -130,31 +139,50 @@ class Mixture:
 
     # -------------------------------------------------- the closed algebra
 
-    def push(self, A: Tensor | float, c: Tensor | float = 0.0) -> Mixture:
-        """The law of A x + c. A: a number, one per batch entry (*B), or a matrix.
+    def push(self, A: Tensor | float | int, c: Tensor | float | int = 0.0) -> Mixture:
+        """The law of A x + c. A: a number or a matrix (e, d); c: a number or (e,).
 
-        A scalar keeps the basis; a matrix (e, d) gets a new one by eigh.
+        A number keeps the basis. A matrix gets a new one, from the singular values
+        of A cov^1/2: those of A cov A' could come out negative by rounding.
         """
-        A = torch.as_tensor(A, dtype=self.means.dtype, device=self.means.device)
+        A, c = self._number(A), finite("c", self._number(c))
+        e = len(A) if A.ndim == 2 else self.d
+        if c.shape not in ((), (e,)):
+            raise ValueError(f"c has shape {tuple(c.shape)}; it must be () or ({e},)")
+        if A.ndim == 0:
+            scaled = self.scale(A)
+            return replace(scaled, means=scaled.means + c)
+        if A.shape != (e, self.d) or self.batch:
+            raise ValueError(
+                f"A has shape {tuple(A.shape)} and the law batch shape "
+                f"{tuple(self.batch)}; A must be a number, or ({e}, {self.d}) and "
+                "the law without batch"
+            )
         finite("A", A)
-        c = torch.as_tensor(c, dtype=self.means.dtype, device=self.means.device)
-        if A.ndim == 2 and A.shape[-1] == self.d:
-            basis, spectrum = _eigen(A @ self.covs() @ A.mT)
-            if basis.ndim != 3:
-                raise ValueError("a matrix can only push a law without batch shape")
-            floor = torch.zeros_like(spectrum[..., 0])
-            return Mixture(self.logw, self.means @ A.mT + c, basis, spectrum, floor)
-        a = A.unsqueeze(-1)  # (*B, 1) against K
+        lift = self.spectrum.sqrt() - self.floor.sqrt().unsqueeze(-1)
+        root = (self.basis * lift.unsqueeze(-2)) @ self.basis.mT + self.floor.sqrt()[
+            ..., None, None
+        ] * torch.eye(self.d).to(A)
+        basis, size, _ = torch.linalg.svd(A @ root, full_matrices=False)
+        dust = torch.finfo(A.dtype).eps * (e + self.d) * torch.linalg.matrix_norm(A)
+        dust = (dust * torch.linalg.matrix_norm(root)).unsqueeze(-1)
+        spectrum = size.where(size > dust, torch.zeros_like(size)) ** 2
+        floor = torch.zeros_like(spectrum[..., 0])
+        return Mixture(self.logw, self.means @ A.mT + c, basis, spectrum, floor)
+
+    def scale(self, a: Tensor | float | int) -> Mixture:
+        """The law of a x. a: a number, or one per batch entry (*B)."""
+        a = finite("a", self._per_law("a", a)).unsqueeze(-1)  # (*B, 1) against K
         return replace(
             self,
-            means=a.unsqueeze(-1) * self.means + c,
+            means=a.unsqueeze(-1) * self.means,
             spectrum=(a**2).unsqueeze(-1) * self.spectrum,
             floor=a**2 * self.floor,
         )
 
-    def blur(self, v: Tensor | float) -> Mixture:
+    def blur(self, v: Tensor | float | int) -> Mixture:
         """The law of x + sqrt(v) z. v: a variance, or one per batch entry (*B)."""
-        v = torch.as_tensor(v, dtype=self.means.dtype, device=self.means.device)
+        v = self._per_law("v", v)
         if not (v >= 0).all():
             raise ValueError(f"variance {v.min().item():g} was added; it must be >= 0")
         v = v.unsqueeze(-1)
@@ -162,7 +190,9 @@ class Mixture:
             self, spectrum=self.spectrum + v.unsqueeze(-1), floor=self.floor + v
         )
 
-    def given(self, a: Tensor | float, y: Points, v: Tensor | float) -> Mixture:
+    def given(
+        self, a: Tensor | float | int, y: Points, v: Tensor | float | int
+    ) -> Mixture:
         """The law of x given y = a x + sqrt(v) z, with batch shape y.shape[:-1].
 
         a, v: numbers, or one per observation. The posterior eigenvalues are
@@ -171,8 +201,14 @@ class Mixture:
         Checked: painters/endpoint, tests/test_laws.py
         """
         points(y, self.d, "y")
-        a, v = (torch.as_tensor(u).to(self.means) for u in (a, v))
-        seen = self.push(a).blur(v)
+        a, v = self._number(a), self._number(v)
+        for name, u in (("a", a), ("v", v)):
+            if u.ndim and u.shape != y.shape[:-1]:
+                raise ValueError(
+                    f"{name} has shape {tuple(u.shape)}; it must be a number or one "
+                    f"per observation, {tuple(y.shape[:-1])}"
+                )
+        seen = self.scale(a).blur(v)
         if seen.singular:
             raise SingularLaw("the observation is noiseless in a direction: use v > 0")
         on, off = self.spectrum / seen.spectrum, self.floor / nonzero(seen.floor)
@@ -191,6 +227,14 @@ class Mixture:
     def select(self, keep: Tensor | list[int]) -> Mixture:
         """The law of some of the components, their weights made to sum to one."""
         keep = torch.as_tensor(keep, device=self.means.device)
+        if keep.dtype == torch.bool and keep.shape == (self.k,):
+            keep = keep.nonzero().squeeze(-1)
+        listed = keep.dtype == torch.int64 and keep.ndim == 1 and keep.numel()
+        if not listed or not 0 <= keep.min() <= keep.max() < self.k:
+            raise ValueError(
+                f"components {keep.tolist()} were selected; give at least one of "
+                f"0 to {self.k - 1}, or a mask of {self.k}"
+            )
         one = {n: getattr(self, n) for n in ("basis", "spectrum", "floor")}
         axis = {"basis": 0, "spectrum": -2, "floor": -1}
         for name, value in one.items():
@@ -206,18 +250,18 @@ class Mixture:
         x: (*n, d), or (*B, d) against a batch. Raises: SingularLaw without density.
         """
         self._dense()
-        return self._log_joint(points(x, self.d)).logsumexp(-1)
+        return self._log_joint(self._points(x)).logsumexp(-1)
 
     def responsibilities(self, x: Points) -> Float[Tensor, "*n K"]:
         """The probability that x came from each component."""
         self._dense()
-        return self._log_joint(points(x, self.d)).softmax(-1)
+        return self._log_joint(self._points(x)).softmax(-1)
 
     def score(self, x: Points) -> Points:
         """grad_x log p(x) = sum_k r_k cov_k^-1 (m_k - x)."""
         self._dense()
         return -self.expect(
-            points(x, self.d), 0.0, 1 / self.spectrum, 1 / nonzero(self.floor)
+            self._points(x), 0.0, 1 / self.spectrum, 1 / nonzero(self.floor)
         )
 
     def apply(self, v: Tensor, on: Tensor, off: Tensor) -> Tensor:
@@ -236,7 +280,7 @@ class Mixture:
     def expect(
         self,
         x: Points,
-        p: Tensor | float,
+        p: Tensor | float | int,
         on: Tensor,
         off: Tensor,
         q: Tensor | None = None,
@@ -247,7 +291,7 @@ class Mixture:
         q: (K, d), the means by default.
         """
         r = self._log_joint(x).softmax(-1)
-        p, q = torch.as_tensor(p).to(self.means), self.means if q is None else q
+        p, q = self._number(p), self.means if q is None else q
         if self.one_shape:  # the filter is linear: average over components first
             m, q = ((r.unsqueeze(-2) @ v).squeeze(-2) for v in (self.means, q))
             h = self.apply((x - m).unsqueeze(-2), on, off).squeeze(-2)
@@ -260,9 +304,10 @@ class Mixture:
         if n < 0:
             raise ValueError(f"{n} samples were asked for; n must be >= 0")
         like = {"dtype": self.means.dtype, "device": self.means.device}
-        size, w = self.batch, self.logw.exp().reshape(-1, self.k)
+        size = self.batch
+        w = self.logw.exp().expand(*size, self.k).reshape(-1, self.k)
         k = torch.multinomial(w, max(n, 1), replacement=True, generator=rng)[:, :n]
-        k = k.expand(math.prod(size), n).mT.reshape(n, *size)  # (n, *B)
+        k = k.mT.reshape(n, *size)  # (n, *B)
         z = torch.randn(n, *size, self.d, generator=rng, **like)
         means = self.means.expand(*size, self.k, self.d)
         m = torch.take_along_dim(means.expand(n, *means.shape), k[..., None, None], -2)
@@ -281,6 +326,29 @@ class Mixture:
                 "this law has a zero eigenvalue, so no density; add noise first"
             )
 
+    def _number(self, value: Tensor | float | int) -> Tensor:
+        """A tensor like the means; never by way of float32, torch's default."""
+        like = {"dtype": self.means.dtype, "device": self.means.device}
+        return torch.as_tensor(value, **like)
+
+    def _per_law(self, name: str, value: Tensor | float | int) -> Tensor:
+        """A number, or a tensor of numbers that goes with the batch shape."""
+        value = self._number(value)
+        if not _together(value.shape, self.batch):
+            raise ValueError(
+                f"{name} has shape {tuple(value.shape)}; it must be a number or one "
+                f"per law of the batch, {tuple(self.batch)}"
+            )
+        return value
+
+    def _points(self, x: Points) -> Points:
+        if not _together(points(x, self.d).shape[:-1], self.batch):
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}; it must end in "
+                f"{(*self.batch, self.d)}, one point per law of the batch"
+            )
+        return x
+
     def _log_joint(self, x: Tensor) -> Tensor:
         """log w_k + log N(x; m_k, cov_k), of shape (*n, K)."""
         r, full = self.basis.shape[-1], self.basis.shape[-1] == self.d
@@ -293,14 +361,8 @@ class Mixture:
             u, v = (
                 self.apply(y.unsqueeze(-2), *root).squeeze(-2) for y in (x, self.means)
             )
-            maha = (
-                torch.cdist(
-                    u.reshape(-1, self.d),
-                    v,
-                    compute_mode="donot_use_mm_for_euclid_dist",
-                ).reshape(*x.shape[:-1], self.k)
-                ** 2
-            )
+            maha = _Squares.apply(u.reshape(-1, self.d), v)
+            maha = maha.reshape(*x.shape[:-1], self.k)
         else:
             y = x.unsqueeze(-2) - self.means
             c = torch.einsum("kdr,...kd->...kr", self.basis, y)
@@ -309,6 +371,35 @@ class Mixture:
                 rest = y - torch.einsum("kdr,...kr->...kd", self.basis, c)
                 maha = maha + (rest**2).sum(-1) / self.floor
         return self.logw - (maha + logdet + self.d * LOG_2PI) / 2
+
+
+class _Squares(torch.autograd.Function):
+    """|u_i - v_k|^2 of the rows of u and v, by differences and in O(n K) memory.
+
+    The derivative of cdist itself is silently wrong under vmap, so in `jacobian`.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(u: Tensor, v: Tensor) -> Tensor:
+        return torch.cdist(u, v, compute_mode="donot_use_mm_for_euclid_dist") ** 2
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        u, v = ctx.saved_tensors
+        rows, columns = grad.sum(1, keepdim=True), grad.sum(0).unsqueeze(1)
+        return 2 * (rows * u - grad @ v), 2 * (columns * v - grad.mT @ u)
+
+
+def _together(u: torch.Size, v: torch.Size) -> bool:
+    """Whether two shapes broadcast."""
+    pairs = zip(reversed(u), reversed(v), strict=False)
+    return all(m == n or 1 in (m, n) for m, n in pairs)
 
 
 def nonzero(floor: Tensor) -> Tensor:
@@ -324,7 +415,7 @@ def _eigen(cov: Square) -> tuple[Tensor, Tensor]:
     finite("cov", floating("cov", cov))
     if cov.ndim < 2 or cov.shape[-1] != cov.shape[-2]:
         raise ValueError(f"cov has shape {tuple(cov.shape)}; it must be square")
-    top = cov.abs().amax().clamp_min(torch.finfo(cov.dtype).tiny)
+    top = cov.abs().amax((-2, -1), keepdim=True)
     if ((cov - cov.mT).abs() > 1e-6 * top).any():
         raise ValueError("cov is not symmetric")
     spectrum, basis = torch.linalg.eigh((cov + cov.mT) / 2)
@@ -340,7 +431,7 @@ def _eigen(cov: Square) -> tuple[Tensor, Tensor]:
 
 def mixture(
     means: Float[Tensor, "K d"],
-    cov: Tensor | float,
+    cov: Tensor | float | int,
     weights: Float[Tensor, " K"] | None = None,
 ) -> Mixture:
     """A Gaussian mixture. cov: a variance, (d, d) for all, or (K, d, d).
@@ -351,9 +442,15 @@ def mixture(
     if means.ndim != 2:
         raise ValueError(f"means has shape {tuple(means.shape)}; it must be (K, d)")
     k, d = means.shape
-    weights = torch.ones_like(means[:, 0]) if weights is None else weights.to(means)
-    if weights.shape != (k,) or not (weights >= 0).all():
-        raise ValueError(f"weights must be {k} numbers >= 0")
+    if not k or not d:
+        raise ValueError(f"means has shape {(k, d)}; (K, d) must both be >= 1")
+    if weights is None:
+        weights = means.new_ones(k)
+    weights = floating("weights", weights).to(means)
+    if weights.shape != (k,) or not ((weights >= 0) & (weights < math.inf)).all():
+        raise ValueError(
+            f"weights are {weights.tolist()}; they must be {k} finite numbers >= 0"
+        )
     cov = torch.as_tensor(cov, dtype=means.dtype, device=means.device)
     if cov.ndim == 0:
         if not 0 <= cov < math.inf:
@@ -369,7 +466,7 @@ def mixture(
     return Mixture(weights.log(), means, basis, spectrum, spectrum.new_zeros(1))
 
 
-def gaussian(mean: Float[Tensor, " d"], cov: Tensor | float) -> Mixture:
+def gaussian(mean: Float[Tensor, " d"], cov: Tensor | float | int) -> Mixture:
     """N(mean, cov): one component. cov: a variance or (d, d), rank-deficient or not."""
     floating("mean", mean)
     if mean.ndim != 1:
@@ -387,5 +484,5 @@ def fit_gaussian(x: Float[Tensor, "n d"]) -> Mixture:
     floating("x", x)
     if x.ndim != 2 or not len(x):
         raise ValueError(f"x has shape {tuple(x.shape)}; it must be (n, d) with n > 0")
-    off = x - x.mean(0)
+    off = finite("x", x) - x.mean(0)
     return gaussian(x.mean(0), off.mT @ off / len(x))

@@ -56,7 +56,8 @@ def principal_shares(x: Float[Tensor, "*n m d"]) -> Float[Tensor, "*n r"]:
 
     Largest first, summing to one. Raises: ValueError if all points coincide.
     """
-    points(x, x.shape[-1] if x.ndim else 0)
+    if points(x, x.shape[-1] if x.ndim else 0).ndim < 2 or not x.numel():
+        raise ValueError(f"x has shape {tuple(x.shape)}; it must be (..., m, d)")
     squares = torch.linalg.svdvals(x - x.mean(-2, keepdim=True)) ** 2
     total = squares.sum(-1, keepdim=True)
     if not (total > 0).all():
@@ -69,7 +70,14 @@ def unexplained(got: Tensor, want: Tensor) -> Tensor:
 
     got, want: (m, d). 0 is a perfect account, 1 that of the mean.
     """
-    points(got, want.shape[-1], "got")
-    points(want, want.shape[-1], "want")
+    for name, x in (("got", got), ("want", want)):
+        points(x, x.shape[-1] if x.ndim else 0, name)
+    if got.shape != want.shape or want.ndim < 2 or not want.numel():
+        raise ValueError(
+            f"got has shape {tuple(got.shape)} and want {tuple(want.shape)}; "
+            "both must be the same (..., m, d)"
+        )
     off = ((want - want.mean(-2, keepdim=True)) ** 2).sum((-1, -2))
+    if not (off > 0).all():
+        raise ValueError("all wanted points coincide: there is nothing to explain")
     return ((got - want) ** 2).sum((-1, -2)) / off

@@ -71,9 +71,9 @@ class Path:
     data. Checked: painters/same-world, notation/ddpm
     """
 
-    a: sympy.Expr
-    b: sympy.Expr
-    g2: sympy.Expr
+    a: sympy.Expr | int
+    b: sympy.Expr | int
+    g2: sympy.Expr | int
     T: float = 1.0
     name: str = "path"
 
@@ -87,15 +87,16 @@ class Path:
                     f"{letter} = {expr} depends on {', '.join(map(str, other))}; "
                     "it may depend on paths.t alone"
                 )
-        start = tuple(float(e.subs(t, 0)) for e in (self.a, self.b, self.g2))
-        if max(abs(u - v) for u, v in zip(start, (1, 0, 0), strict=True)) > 1e-12:
+        start = tuple(e.subs(t, 0).evalf() for e in (self.a, self.b, self.g2))
+        offs = [u - v for u, v in zip(start, (1, 0, 0), strict=True)]
+        if not all(u.is_finite and abs(u) <= 1e-12 for u in offs):
             raise ValueError(
                 f"at t = 0 the path has (a, b, g2) = {start}; it must be (1, 0, 0)"
             )
         if not 0 < self.T < float("inf"):
             raise ValueError(f"T is {self.T}; it must be a positive finite time")
 
-    def at(self, time: Tensor | float) -> Coef:
+    def at(self, time: Tensor | float | int) -> Coef:
         """The coefficients at time: a number or a tensor of times in [0, T]."""
         if not isinstance(time, Tensor):
             time = torch.tensor(float(time), dtype=torch.float64)
@@ -108,24 +109,40 @@ class Path:
         exprs = (self.a, self.b, self.g2)
         slopes = (self.a.diff(t), self.b.diff(t), self.g2.diff(t) / 2)
         values = _compiled(exprs + slopes)(time)
-        return Coef(*(torch.as_tensor(v).to(time).expand_as(time) for v in values))
+        like = {"dtype": time.dtype, "device": time.device}
+        c = Coef(*(torch.as_tensor(v, **like).expand_as(time) for v in values))
+        if not ((c.g2 >= 0) & torch.isfinite(c.a + c.b + c.g2)).all():
+            raise ValueError(
+                "a, b or g^2 is not finite, or g^2 negative, at some t; "
+                f"the path is a = {self.a}, b = {self.b}, g^2 = {self.g2}"
+            )
+        return c
 
-    def nsr(self, time: Tensor | float) -> Tensor:
+    def one_ended(self) -> Path:
+        """This path, or a ValueError if it has a second end."""
+        if self.b != 0:
+            raise ValueError(
+                f"the path has a second end, b = {self.b}; it must have b = 0 here"
+            )
+        return self
+
+    def nsr(self, time: Tensor | float | int) -> Tensor:
         """The noise-to-signal ratio g / a; infinite where a = 0."""
         c = self.at(time)
         return c.g / c.a
 
-    def logsnr(self, time: Tensor | float) -> Tensor:
+    def logsnr(self, time: Tensor | float | int) -> Tensor:
         """log(a^2 / g^2) = -2 log nsr."""
         return -2 * self.nsr(time).log()
 
-    def when(self, nsr: Tensor | float) -> Tensor:
+    def when(self, nsr: Tensor | float | int) -> Tensor:
         """The time at which the noise-to-signal ratio is nsr, by bisection.
 
         nsr: number or tensor in [0, nsr(T)], increasing along the path.
         Raises: ValueError for a ratio that the path does not reach.
         """
         nsr = torch.as_tensor(nsr, dtype=torch.float64)
+        self.one_ended()
         end = self.nsr(self.T).to(nsr)
         if not (nsr >= 0).all() or not (nsr <= end * (1 + 1e-12)).all():
             raise ValueError(
@@ -137,7 +154,7 @@ class Path:
             middle = (low + high) / 2
             below = self.nsr(middle) < nsr
             low, high = low.where(~below, middle), high.where(below, middle)
-        return high
+        return high.where(nsr > 0, 0.0)
 
     def _repr_latex_(self) -> str:
         terms = [
@@ -155,11 +172,11 @@ def vp(beta_min: float = 0.1, beta_max: float = 20.0) -> Path:
     The forward process is dx = -beta x / 2 dt + sqrt(beta) dW.
     Source: song2021sde, eq. 32-33. Checked: painters/flow-map, notation/ddpm
     """
-    low, high = sympy.Rational(str(beta_min)), sympy.Rational(str(beta_max))
-    if not 0 < low <= high:
+    if not 0 < beta_min <= beta_max < float("inf"):
         raise ValueError(
             f"beta runs from {beta_min} to {beta_max}; 0 < beta_min <= beta_max"
         )
+    low, high = sympy.Rational(str(beta_min)), sympy.Rational(str(beta_max))
     area = low * t + (high - low) * t**2 / 2
     return Path(sympy.exp(-area / 2), 0, 1 - sympy.exp(-area), 1.0, "VP")
 
@@ -186,7 +203,7 @@ def ve(sigma_min: float = 0.01, sigma_max: float = 50.0) -> Path:
 
     Source: song2021sde, eq. 30-31. Checked: painters/flow-map
     """
-    if not 0 < sigma_min < sigma_max:
+    if not 0 < sigma_min < sigma_max < float("inf"):
         raise ValueError(
             f"sigma runs from {sigma_min} to {sigma_max}; 0 < sigma_min < sigma_max"
         )

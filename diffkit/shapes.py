@@ -14,7 +14,7 @@ from torch import Tensor
 
 Scalar = Float[Tensor, ""]
 Points = Float[Tensor, "*n d"]
-Times = Float[Tensor, "*#n"] | float
+Times = Float[Tensor, "*#n"] | float | int
 Square = Float[Tensor, "*B d d"]
 __all__ = ["Float", "Int", "Points", "Scalar", "Square", "Tensor", "Times"]
 

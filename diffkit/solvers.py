@@ -52,7 +52,11 @@ def flow(
     Source: song2021sde, section 4.3. Checked: painters/log-density
     """
     if table.eats != "velocity" or table.random:
-        raise ValueError(f"flow needs a velocity table; this one eats {table.eats}")
+        raise ValueError(
+            f"this table eats {table.eats}{' and adds noise' * table.random}; "
+            "flow needs one that eats velocity and adds none"
+        )
+    points(x, x.shape[-1] if x.ndim else 0)
 
     def augmented(y: Tensor, t: Tensor) -> Tensor:
         spot = y[..., :-1]

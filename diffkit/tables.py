@@ -9,6 +9,7 @@ there is no flag for it. Each function below is one sampler, in its paper's lett
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,28 +24,33 @@ Field = Callable[[Tensor, Tensor], Tensor]
 EATS = ("velocity", "denoise", "noise", "score")
 
 
-def uniform(start: float, end: float, n: int) -> Float[Tensor, " m"]:
+def uniform(start: float | int, end: float | int, n: int) -> Float[Tensor, " m"]:
     """n equal steps in time: n + 1 times from start to end."""
-    if n < 1 or start == end:
+    if n < 1 or not abs(start - end) > 0 or math.isinf(start - end):
         raise ValueError(
             f"{n} steps from {start} to {end}: a grid has at least one step, "
-            "between two different times"
+            "between two different finite times"
         )
     return torch.linspace(start, end, n + 1, dtype=torch.float64)
 
 
-def by_nsr(path: Path, high: float, low: float, n: int) -> Float[Tensor, " m"]:
+def by_nsr(
+    path: Path, high: float | int, low: float | int, n: int
+) -> Float[Tensor, " m"]:
     """n steps, equal in log noise-to-signal ratio, from high to low (or back)."""
-    if not (high > 0 and low > 0):
-        raise ValueError(f"nsr runs from {high} to {low}; both must be > 0")
+    if not (0 < high < math.inf and 0 < low < math.inf and high != low):
+        raise ValueError(
+            f"nsr runs from {high} to {low}; they must be two different finite "
+            "ratios > 0"
+        )
     logs = torch.tensor([high, low], dtype=torch.float64).log()
     return path.when(uniform(logs[0].item(), logs[1].item(), n).exp())
 
 
 def _checked(ts: Tensor) -> Tensor:
     finite("ts", floating("ts", ts))
-    steps = ts.diff()
-    if ts.ndim != 1 or len(ts) < 2 or not ((steps > 0).all() or (steps < 0).all()):
+    steps = ts.diff() if ts.ndim == 1 else ts.new_zeros(0)
+    if not steps.numel() or not ((steps > 0).all() or (steps < 0).all()):
         raise ValueError(
             "ts must be at least two times, all increasing or all decreasing"
         )
@@ -109,6 +115,8 @@ class Stages:
         _checked(self.ts)
         if tuple(sum(row) for row in self.a) != self.c or sum(self.b) != 1:
             raise ValueError("the rows of a must sum to c, and b to 1")
+        if [len(row) for row in self.a] != list(range(len(self.b))):
+            raise ValueError("row i of a must have i entries, one row for each of b")
 
     def __len__(self) -> int:
         return len(self.ts) - 1
@@ -153,7 +161,7 @@ def rk4(ts: Tensor) -> Stages:
     return _stages(ts, "1/2; 0 1/2; 0 0 1", "1/6 1/3 1/3 1/6")
 
 
-def ddim(path: Path, ts: Tensor, eta: float = 0.0) -> Table:
+def ddim(path: Path, ts: Tensor, eta: float | int = 0.0) -> Table:
     """The exact bridge of the path, with the data replaced by the denoiser.
 
     x_s = (k / g_t) x_t + (a_s - a_t k / g_t) D + eta w z with k^2 = g_s^2 - eta^2 w^2
@@ -164,13 +172,15 @@ def ddim(path: Path, ts: Tensor, eta: float = 0.0) -> Table:
     if not 0 <= eta <= 1:
         raise ValueError(f"eta is {eta}; it must be between 0 and 1")
     ts = _checked(ts)
-    c = path.at(ts)
+    c = path.one_ended().at(ts)
     a_t, a_s, g_t, g_s = c.a[:-1], c.a[1:], c.g[:-1], c.g[1:]
     if not (g_t > 0).all():
         raise ValueError("the grid leaves from noise level 0, where DDIM has no step")
-    w2 = g_s**2 * (1 - (a_t * g_s / (a_s * g_t)) ** 2)
-    if eta and not (w2 >= 0).all():
-        raise ValueError("eta > 0 needs a grid that runs from noise to data")
-    k = (g_s**2 - eta**2 * w2).sqrt()
-    S = eta * w2.clamp_min(0).sqrt() if eta else torch.zeros_like(k)
+    k, S = g_s, torch.zeros_like(g_s)
+    if eta:
+        rest = (a_t * g_s / (a_s * g_t)) ** 2  # 1 - w^2 / g_s^2, at most 1
+        if not (rest <= 1).all():
+            raise ValueError("eta > 0 needs a grid that runs from noise to data")
+        k = g_s * (1 - eta**2 * (1 - rest)).sqrt()
+        S = g_s * eta * (1 - rest).sqrt()
     return Table("denoise", ts, k / g_t, (a_s - a_t * k / g_t).unsqueeze(1), S)

@@ -44,11 +44,7 @@ class World:
     joint: Mixture
 
     def __post_init__(self) -> None:
-        if self.path.b != 0:
-            raise ValueError(
-                f"the path has a second end, b = {self.path.b}; "
-                "a World takes a path with b = 0"
-            )
+        self.path.one_ended()
         if self.joint.batch:
             raise ValueError(
                 f"joint has batch shape {tuple(self.joint.batch)}; it must have none"
@@ -57,7 +53,7 @@ class World:
     def law(self, t: Times) -> Mixture:
         """The exact law of x_t; one law per time if t has a shape."""
         c = self._at(t)
-        return self.joint.push(c.a).blur(c.g2)
+        return self.joint.scale(c.a).blur(c.g2)
 
     def log_prob(self, x: Points, t: Times) -> Tensor:
         """log p_t(x), of shape (*n)."""
@@ -86,32 +82,32 @@ class World:
 
     def posterior(self, x: Points, t: Times) -> Mixture:
         """The law of x0 given x_t = x, one for each point."""
-        c = self._at(t)
+        points(x, self.joint.d)
+        c = self._at(t, x.shape[:-1])
         return self.joint.given(c.a, x, c.g2)
 
     def draw(
         self, n: int, t: Times, rng: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """n independent (x0, z, x_t). t: a number, or n times."""
-        c = self._at(t)
+        c = self._at(t, torch.Size([n]))
         x0 = self.joint.sample(n, rng)
         z = torch.randn(x0.shape, generator=rng, dtype=x0.dtype, device=x0.device)
         return x0, z, trailing(c.a, x0) * x0 + trailing(c.g, x0) * z
 
-    def _at(self, t: Times) -> Coef:
-        if not isinstance(t, Tensor):
-            t = torch.tensor(float(t), dtype=torch.float64)
-        return Coef(*(u.to(self.joint.means) for u in self.path.at(t)))
+    def _at(self, t: Times, rows: torch.Size | None = None) -> Coef:
+        c = Coef(*(u.to(self.joint.means) for u in self.path.at(t)))
+        if rows is not None and c.a.shape not in ((), rows):
+            raise ValueError(
+                f"t has shape {tuple(c.a.shape)}; it must be a number or one time "
+                f"per point, {tuple(rows)}"
+            )
+        return c
 
     def _law(self, x: Points, t: Times) -> tuple[Mixture, Tensor, Coef]:
         points(x, self.joint.d)
-        c = self._at(t)
-        if c.a.ndim and c.a.shape != x.shape[:-1]:
-            raise ValueError(
-                f"t has shape {tuple(c.a.shape)}; it must be a number or one time "
-                f"per point, {tuple(x.shape[:-1])}"
-            )
-        law = self.joint.push(c.a).blur(c.g2)
+        c = self._at(t, x.shape[:-1])
+        law = self.joint.scale(c.a).blur(c.g2)
         if law.singular:
             raise SingularLaw(
                 "at this t the law has a zero eigenvalue and the field no value: "

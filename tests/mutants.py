@@ -1,0 +1,179 @@
+"""Mutants: wrong formulas planted in diffkit, each of which a test must kill.
+
+    python tests/mutants.py [word ...]     only mutants whose line has the words
+
+Each row is planted in a copy of the package, and its test run there. The test
+must pass without the mutant and fail with it. Exits with 1 if one survives.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+AT_ONCE = 2
+
+
+class Mutant(NamedTuple):
+    """A wrong text for a right one, and the test that must see it."""
+
+    file: str
+    right: str
+    wrong: str
+    test: str
+
+
+CLAIMS = "diffkit/claims.py"
+IN_CLAIMS = "tests/test_claims.py::test_"
+MUTANTS = [
+    Mutant(
+        CLAIMS,
+        "bars = [(self.controls, self._bar())",
+        "bars = [(self.controls, self.claim.tol)",
+        IN_CLAIMS + "exact_control_must_exceed_a_hundred_tolerances",
+    ),
+    Mutant(
+        CLAIMS,
+        "(self.probes, self.claim.tol)]",
+        "({}, self.claim.tol)]",
+        IN_CLAIMS + "probe_that_is_not_seen_fails_the_claim",
+    ),
+    Mutant(
+        CLAIMS,
+        "for e in (PROBE, -PROBE):",
+        "for e in (PROBE, PROBE):",
+        IN_CLAIMS + "scale_must_be_seen_in_both_directions",
+    ),
+    Mutant(
+        CLAIMS,
+        "if e is None or not e > bar]",
+        "if e is not None and not e > bar]",
+        IN_CLAIMS + "control_without_a_number_is_not_rejected",
+    ),
+    Mutant(
+        CLAIMS,
+        "if not torch.isfinite(got).all():",
+        "if torch.isinf(got).all():",
+        IN_CLAIMS + "formula_without_a_number_fails",
+    ),
+    Mutant(
+        CLAIMS,
+        "return float((got - want).abs().max() / top)",
+        "return float((got - want).abs().min() / top)",
+        IN_CLAIMS + "unknown_wrong_answer_is_told_the_input",
+    ),
+    Mutant(
+        CLAIMS,
+        'errors.min() if claim.kind == "trained"',
+        'errors.max() if claim.kind == "trained"',
+        IN_CLAIMS + "trained_control_must_be_wrong_for_every_seed",
+    ),
+    Mutant(
+        CLAIMS,
+        "self.claim.tol * self.claim.margin + 3 * self.spread",
+        "self.claim.tol * self.claim.margin",
+        IN_CLAIMS + "trained_control_must_exceed_three_spreads",
+    ),
+    Mutant(
+        CLAIMS,
+        "        float(errors.max()),\n",
+        "        float(errors.min()),\n",
+        IN_CLAIMS + "trained_formula_must_hold_for_every_seed",
+    ),
+    Mutant(
+        CLAIMS,
+        "found += zs.reshape(-1).abs().tolist()",
+        "found += zs.reshape(-1).tolist()",
+        IN_CLAIMS + "statistical_formula_may_miss_by_six",
+    ),
+    Mutant(
+        CLAIMS,
+        "return worst if worst > 1e-30 else 0.0",
+        "return worst if worst > 1e-3 else 0.0",
+        IN_CLAIMS + "symbolic_difference_that_is_small_is_not_zero",
+    ),
+    Mutant(
+        CLAIMS,
+        "self.looks * math.erfc(c.tol / math.sqrt(2))",
+        "self.looks * math.erfc(c.tol)",
+        IN_CLAIMS + "false_alarm_is_the_normal_tail_over_all_looks",
+    ),
+    Mutant(
+        CLAIMS,
+        '({"diffkit": self.record()} if self.asserted else {})',
+        '({"diffkit": self.record()} if self.holds else {})',
+        IN_CLAIMS + "metadata_travels_only_when_checked",
+    ),
+    Mutant(
+        CLAIMS,
+        "return got.shape == slip.shape and float(apart) <= claim.tol",
+        "return got.shape == slip.shape",
+        IN_CLAIMS + "each_slip_is_known_by_its_name",
+    ),
+    Mutant(
+        CLAIMS,
+        "if value is None or value is Ellipsis:",
+        "if value is None:",
+        IN_CLAIMS + "blank_answer_is_not_solved",
+    ),
+]
+
+
+def passes(tests: list[str], root: Path) -> bool:
+    """Whether tests pass on the package in ``root``."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    ran = subprocess.run([*command, *tests], cwd=root, env=env, capture_output=True)
+    if ran.returncode not in (0, 1):  # no such test, a broken conftest, ...
+        raise RuntimeError(f"{tests}: {ran.stdout.decode()[-2000:]}")
+    return ran.returncode == 0
+
+
+def copy(to: Path) -> Path:
+    """What the tests of the package need, copied."""
+    skip = shutil.ignore_patterns("__pycache__", "_build", "*.ipynb")
+    for name in ("diffkit", "tests", "book", "chapters"):
+        shutil.copytree(ROOT / name, to / name, ignore=skip)
+    for path in ROOT.glob("*.toml"):
+        shutil.copy(path, to)
+    return to
+
+
+def killed(mutant: Mutant) -> str:
+    """Empty if the mutant's test kills it, else what is wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = copy(Path(folder))
+        file = root / mutant.file
+        text = file.read_text()
+        if text.count(mutant.right) != 1:
+            return f"stands {text.count(mutant.right)} times in the file, not once"
+        file.write_text(text.replace(mutant.right, mutant.wrong))
+        return "survives" if passes([mutant.test], root) else ""
+
+
+def main(words: list[str]) -> int:
+    """Plant them all and report."""
+    chosen = [m for m in MUTANTS if all(w in " ".join(m) for w in words)]
+    if not chosen or not passes(sorted({m.test for m in chosen}), ROOT):
+        print("no such mutant, or its tests fail without it")
+        return 1
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        verdicts = list(pool.map(killed, chosen))
+    for mutant, wrong in zip(chosen, verdicts, strict=True):
+        if wrong:
+            print(f"{mutant.file}: {mutant.wrong.strip()}: {wrong}; {mutant.test}")
+    dead = sum(not wrong for wrong in verdicts)
+    print(f"{dead} of {len(chosen)} mutants killed")
+    return int(dead < len(chosen))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,382 @@
+"""worlds: every field against dense densities, quadrature and the continuity equation.
+
+Tolerances: 1e-9 relative; the covariances at the times tried have condition
+numbers below 1e4 and the second routes are dense float64. Samples: 6 sigma.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from examples import (
+    LAWS,
+    PATHS,
+    ROUGH,
+    SMOOTH,
+    TWO_ENDS,
+    D,
+    cuda,
+    named,
+    normal,
+    refuses,
+    rotation,
+    uniform,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
+
+from diffkit import laws, paths, shapes, worlds
+
+close = {"rtol": 1e-9, "atol": 1e-9}
+FIELDS = ("score", "velocity", "denoise", "noise")
+EDM, STRAIGHT = PATHS["edm"], PATHS["straight"]
+
+
+def dense(world: worlds.World, t: torch.Tensor) -> MixtureSameFamily:
+    """The law of x_t by torch.distributions, from a, g and dense covariances."""
+    c, j = world.path.at(t), world.joint
+    eye = torch.eye(j.d, dtype=torch.float64)
+    covs = c.a**2 * j.covs() + c.g2 * eye
+    return MixtureSameFamily(
+        Categorical(logits=j.logw), MultivariateNormal(c.a * j.means, covs)
+    )
+
+
+def times(world: worlds.World) -> torch.Tensor:
+    """From nearly data to all noise."""
+    return world.path.T * torch.tensor([0.1, 0.45, 0.8, 1.0]).double()
+
+
+def around(world: worlds.World, t: torch.Tensor, n: int = 12) -> torch.Tensor:
+    """Points where x_t is likely."""
+    return world.draw(n, t.item(), shapes.rng(7))[2]
+
+
+everywhere = [
+    pytest.param(worlds.World(PATHS[p], LAWS[j]), id=f"{p}-{j}")
+    for p in PATHS
+    for j in LAWS
+]
+
+
+@pytest.mark.parametrize("world", everywhere)
+def test_log_prob_and_score_are_those_of_the_dense_law(world):
+    for t in times(world):
+        x = around(world, t).requires_grad_()
+        want = dense(world, t).log_prob(x)
+        (slope,) = torch.autograd.grad(want.sum(), x)
+        torch.testing.assert_close(world.log_prob(x.detach(), t), want, **close)
+        torch.testing.assert_close(world.score(x.detach(), t), slope, **close)
+
+
+@pytest.mark.parametrize("world", everywhere)
+def test_velocity_solves_the_continuity_equation(world):
+    # d/dt log p + div u + u . grad log p = 0, all derivatives by autograd
+    for t in times(world)[:-1]:
+        x, t = around(world, t).requires_grad_(), t.clone().requires_grad_()
+        flat = x.detach().requires_grad_()
+        law = dense(world, t)
+        rates = torch.stack(
+            [torch.autograd.grad(law.log_prob(y), t, retain_graph=True)[0] for y in x]
+        )
+        (slope,) = torch.autograd.grad(law.log_prob(x).sum(), x)
+        u = world.velocity(flat, t.detach())
+        div = sum(
+            torch.autograd.grad(u[:, i].sum(), flat, retain_graph=True)[0][:, i]
+            for i in range(D)
+        )
+        size = rates.abs() + div.abs() + (u * slope).sum(-1).abs()
+        assert ((rates + div + (u * slope).sum(-1)).abs() < 1e-9 * (1 + size)).all()
+
+
+@pytest.mark.parametrize("world", everywhere)
+def test_fields_are_one_another_by_tweedie(world):
+    for t in times(world)[:-1]:
+        x, c = around(world, t), world.path.at(t)
+        s = dense_score(world, x, t)
+        D0, N = (x + c.g2 * s) / c.a, -c.g * s
+        torch.testing.assert_close(world.denoise(x, t), D0, **close)
+        torch.testing.assert_close(world.noise(x, t), N, **close)
+        # E[da x0 + dg z | x_t] leaves no freedom, the continuity equation does
+        u = c.da * D0 + c.gdg / c.g * N
+        torch.testing.assert_close(world.velocity(x, t), u, **close)
+
+
+def dense_score(world: worlds.World, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(dense(world, t).log_prob(x).sum(), x)[0]
+
+
+@pytest.mark.parametrize("world", everywhere)
+def test_posterior_has_the_moments_that_the_denoiser_gives(world):
+    # second-order Tweedie: cov[x0 | x] = (g^2 / a) dD/dx, by autograd
+    for t in times(world)[:-1]:
+        x, c = around(world, t).requires_grad_(), world.path.at(t)
+        D0, post = world.denoise(x, t), world.posterior(x.detach(), t)
+        rows = [
+            torch.autograd.grad(D0[:, i].sum(), x, retain_graph=True)[0]
+            for i in range(D)
+        ]
+        torch.testing.assert_close(post.mean(), D0.detach(), **close)
+        cov = c.g2 / c.a * torch.stack(rows, 1)
+        torch.testing.assert_close(post.cov(), cov, **close)
+
+
+@named(PATHS)
+def test_fields_are_posterior_means_by_quadrature(name):
+    path = PATHS[name]
+    means = torch.tensor([[-1.0], [1.5]], dtype=torch.float64)
+    w = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    world = worlds.World(path, laws.mixture(means, 0.2, w))
+    x0 = torch.linspace(-9, 9, 20001, dtype=torch.float64)  # smooth: exact rule
+    prior = sum(
+        v * torch.exp(-((x0 - m) ** 2) / 0.4) for v, m in zip(w, means, strict=True)
+    )
+    for t in (0.3, 0.7):
+        t = t * path.T
+        c, x = path.at(t), torch.tensor([[-0.7], [0.4], [2.0]], dtype=torch.float64)
+        z = (x - c.a * x0) / c.g
+        p = prior * torch.exp(-(z**2) / 2)
+        p = p / p.sum(-1, keepdim=True)
+
+        def mean(values, p=p):
+            return (p * values).sum(-1, keepdim=True)
+
+        slope = path.at(t + 1e-6).g - path.at(t - 1e-6).g
+        torch.testing.assert_close(world.denoise(x, t), mean(x0), **close)
+        torch.testing.assert_close(world.noise(x, t), mean(z), **close)
+        u = mean(c.da * x0 + slope / 2e-6 * z)
+        # the slope of g is a central difference: 1e-12 g''' + 1e-16 / 1e-6
+        torch.testing.assert_close(world.velocity(x, t), u, rtol=1e-7, atol=1e-7)
+        spread = mean(x0**2) - mean(x0) ** 2
+        got = world.posterior(x, t).cov().squeeze(-1)
+        torch.testing.assert_close(got, spread, **close)
+
+
+def test_at_all_noise_the_best_guess_is_the_mean():
+    for law in LAWS.values():
+        world, x = worlds.World(STRAIGHT, law), normal(4, D)
+        want = law.mean().expand(4, D)
+        torch.testing.assert_close(world.denoise(x, 1.0), want, **close)
+        torch.testing.assert_close(world.noise(x, 1.0), x, **close)
+        # dx/dt = z - x0 on the straight path
+        torch.testing.assert_close(world.velocity(x, 1.0), x - want, **close)
+
+
+@named(SMOOTH)
+def test_without_noise_the_data_is_seen(name):
+    for path in PATHS.values():
+        world, x = worlds.World(path, SMOOTH[name]), normal(4, D)
+        torch.testing.assert_close(world.denoise(x, 0.0), x, **close)
+        assert world.noise(x, 0.0).abs().max() == 0
+        c = path.at(0.0)
+        u = c.da * x - c.gdg * world.score(x, 0.0)
+        torch.testing.assert_close(world.velocity(x, 0.0), u, **close)
+        post = world.posterior(x, 0.0)
+        torch.testing.assert_close(post.mean(), x, **close)
+        assert post.cov().abs().max() < 1e-12
+
+
+# ---------------------------------------------------------- times per point
+
+
+@pytest.mark.parametrize("shape", [(D,), (5,), (5, D), (D, D), (0,)], ids=str)
+@named(LAWS)
+def test_one_time_per_point_is_the_points_one_by_one(name, shape):
+    # n = d, and a trajectory of d points, are where axes get mixed up in silence
+    world = worlds.World(PATHS["vp"], LAWS[name])
+    x, t = 2 * normal(*shape, D), 0.05 + 0.9 * uniform(*shape)
+    for what in (*FIELDS, "log_prob"):
+        got = getattr(world, what)(x, t)
+        assert got.shape == (shape if what == "log_prob" else x.shape)
+        for i in np.ndindex(*shape):
+            one = getattr(world, what)(x[i], t[i])
+            torch.testing.assert_close(got[i], one, **close)
+    post, mean = world.posterior(x, t), world.denoise(x, t)
+    torch.testing.assert_close(post.mean(), mean, **close)
+    law = world.law(t)
+    torch.testing.assert_close(law.log_prob(x), world.log_prob(x, t), **close)
+
+
+def test_a_trajectory_at_one_time_is_its_rows():
+    world, x = worlds.World(EDM, SMOOTH["mixture"]), normal(4, D, D)
+    for what in FIELDS:
+        got = getattr(world, what)(x, 2)
+        for i in range(4):
+            torch.testing.assert_close(got[i], getattr(world, what)(x[i], 2.0))
+
+
+# ------------------------------------------------------------------ samples
+
+
+def six_sigma(values: torch.Tensor, want: torch.Tensor) -> None:
+    """The mean over the first axis, within six of its own standard errors."""
+    error = values.std(0) / math.sqrt(len(values))
+    assert ((values.mean(0) - want).abs() <= 6 * error + 1e-12).all()
+
+
+@pytest.mark.parametrize("name", ["gaussian", "mixture", "data"])
+def test_draws_are_of_the_law_and_of_the_posterior(name):
+    for path in PATHS.values():
+        world, n = worlds.World(path, LAWS[name]), 20_000
+        t = 0.4 * path.T
+        x0, z, x = world.draw(n, t, shapes.rng(8))
+        c = path.at(t)
+        torch.testing.assert_close(x, c.a * x0 + c.g * z, rtol=1e-14, atol=1e-14)
+        law, zero = world.law(t), torch.zeros(D, D, dtype=x.dtype)
+        six_sigma(x, law.mean())
+        off = x - law.mean()
+        six_sigma(off.unsqueeze(-1) * off.unsqueeze(-2), law.cov())
+        test = torch.sin(x).unsqueeze(-1)  # any function of x_t
+        six_sigma(test * (z - world.noise(x, t)).unsqueeze(-2), zero)
+        six_sigma(test * (x0 - world.denoise(x, t)).unsqueeze(-2), zero)
+
+
+def test_draws_take_one_time_each():
+    world, t = worlds.World(PATHS["vp"], SMOOTH["mixture"]), uniform(D)
+    x0, z, x = world.draw(D, t, shapes.rng(1))
+    for i in range(D):
+        c = world.path.at(t[i])
+        torch.testing.assert_close(x[i], c.a * x0[i] + c.g * z[i])
+
+
+# -------------------------------------------------------------- invariances
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.sampled_from(sorted(LAWS)), st.floats(0.01, 0.99))
+def test_vp_is_ve_in_other_coordinates(name, t):
+    path = PATHS["vp"]
+    vp, ve = worlds.World(path, LAWS[name]), worlds.World(EDM, LAWS[name])
+    c, sigma = path.at(t), path.nsr(t).item()
+    if sigma > EDM.T:
+        return
+    x = normal(5, D, seed=3)
+    y = x / c.a
+    got, want = vp.denoise(x, t), ve.denoise(y, sigma)
+    # at small noise both are 1 / sigma^2 times a difference of neighbours
+    torch.testing.assert_close(got, want, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(
+        c.a * vp.score(x, t), ve.score(y, sigma), rtol=1e-8, atol=1e-8
+    )
+    jac = D * c.a.log()
+    torch.testing.assert_close(
+        vp.log_prob(x, t) + jac, ve.log_prob(y, sigma), rtol=1e-8, atol=1e-8
+    )
+
+
+@named(LAWS)
+def test_fields_turn_with_the_space(name):
+    law, U = LAWS[name], rotation(40)
+    world, turned = (worlds.World(STRAIGHT, j) for j in (law, law.push(U)))
+    x = normal(5, D)
+    for what in FIELDS:
+        got = getattr(turned, what)(x @ U.mT, 0.5)
+        torch.testing.assert_close(got, getattr(world, what)(x, 0.5) @ U.mT, **close)
+
+
+# ------------------------------------------------------------------ extremes
+
+
+@named(LAWS)
+def test_nothing_is_nan_between_no_and_all_noise(name):
+    world = worlds.World(paths.edm(1e4), LAWS[name])
+    for t in (1e-6, 1e-3, 1.0, 1e4):
+        x = torch.cat([world.draw(5, t, shapes.rng(2))[2], 1e3 * normal(2, D)])
+        for what in (*FIELDS, "log_prob"):
+            assert torch.isfinite(getattr(world, what)(x, t)).all(), (what, t)
+        assert torch.isfinite(world.posterior(x, t).cov()).all()
+
+
+def test_hardly_any_noise_gives_back_the_nearest_datum():
+    law = ROUGH["data"]
+    world = worlds.World(EDM, law)
+    x = law.means + 1e-6 * normal(law.k, D)
+    torch.testing.assert_close(world.denoise(x, 1e-6), law.means, rtol=0, atol=1e-15)
+
+
+def test_much_noise_shrinks_to_the_mean_as_the_linear_filter():
+    # E[x0 | x] = m + C x / sigma^2 + O(sigma^-2), here to 1e-6 of x = sigma z
+    law, z = LAWS["mixture"], normal(4, D)
+    got = worlds.World(paths.edm(1e4), law).denoise(1e4 * z, 1e4)
+    want = law.mean() + z @ law.cov() / 1e4
+    torch.testing.assert_close(got, want, rtol=0, atol=1e-5)
+
+
+@named(SMOOTH)
+def test_the_type_is_that_of_the_law(name):
+    law = SMOOTH[name]
+    parts = (law.logw, law.means, law.basis, law.spectrum, law.floor)
+    single = laws.Mixture(*(u.float() for u in parts))
+    x = normal(5, D)
+    for path in PATHS.values():
+        for t in (0.5, torch.tensor(0.5).double(), 0.5 * torch.ones(5)):
+            for what in FIELDS:
+                got = getattr(worlds.World(path, single), what)(x.float(), t)
+                want = getattr(worlds.World(path, law), what)(x, 0.5)
+                assert got.dtype == torch.float32
+                # eps 1e-7 times condition numbers below 1e3
+                torch.testing.assert_close(got.double(), want, rtol=1e-3, atol=1e-3)
+
+
+@cuda
+@named(LAWS)
+def test_worlds_on_the_gpu_agree(name):
+    law, x, t = LAWS[name], normal(5, D), uniform(5) + 1e-3
+    parts = (law.logw, law.means, law.basis, law.spectrum, law.floor)
+    far = worlds.World(PATHS["vp"], laws.Mixture(*(u.cuda() for u in parts)))
+    near = worlds.World(PATHS["vp"], law)
+    for what in FIELDS:
+        got = getattr(far, what)(x.cuda(), t.cuda())
+        torch.testing.assert_close(got.cpu(), getattr(near, what)(x, t), **close)
+
+
+# ------------------------------------------------------------------ refusals
+
+V, S, T = ValueError, laws.SingularLaw, TypeError
+W = worlds.World(PATHS["vp"], SMOOTH["mixture"])
+FLAT = worlds.World(PATHS["vp"], ROUGH["flat"])
+x, nan = normal(4, D), float("nan")
+BATCH = SMOOTH["gaussian"].scale(torch.ones(2).double())
+per_point = r"t has shape \(3,\).*one time per point, \(4,\)"
+WRONG = {
+    "two ends": (
+        V,
+        "second end, b = t; it must have b = 0",
+        lambda: worlds.World(TWO_ENDS, SMOOTH["mixture"]),
+    ),
+    "batch": (V, r"joint has batch shape \(2,\)", lambda: worlds.World(EDM, BATCH)),
+    "x shape": (V, r"x has shape \(4, 2\)", lambda: W.score(x[:, :2], 0.5)),
+    "x ints": (T, "x is torch.int64", lambda: W.score(x.long(), 0.5)),
+    "x nan": (V, "x holds NaN", lambda: W.denoise(x * nan, 0.5)),
+    "x number": (V, r"x has shape \(\)", lambda: W.denoise(x[0, 0], 0.5)),
+    "posterior x": (V, r"x has shape \(4, 2\)", lambda: W.posterior(x[:, :2], 0.5)),
+    "posterior nan": (V, "x holds NaN", lambda: W.posterior(x * nan, 0.5)),
+    "t late": (V, r"this path lives on \[0, 1\]", lambda: W.score(x, 1.5)),
+    "t early": (V, "t runs from -0.1", lambda: W.law(-0.1)),
+    "t nan": (V, "t holds NaN", lambda: W.velocity(x, nan)),
+    "t ints": (T, "t is torch.int64", lambda: W.noise(x, torch.tensor(1))),
+    "t per point": (V, per_point, lambda: W.score(x, uniform(3))),
+    "t per point, posterior": (V, per_point, lambda: W.posterior(x, uniform(3))),
+    "t per point, draw": (V, per_point, lambda: W.draw(4, uniform(3), shapes.rng(0))),
+    "t one for all in an axis": (V, r"\(1,\)", lambda: W.score(x, uniform(1))),
+    "t a column": (V, r"\(4, 1\)", lambda: W.velocity(x, uniform(4, 1))),
+    "n < 0": (V, "n must be >= 0", lambda: W.draw(-1, 0.5, shapes.rng(0))),
+    "flat score": (S, "take t > 0", lambda: FLAT.score(x, 0.0)),
+    "flat velocity": (S, "zero eigenvalue", lambda: FLAT.velocity(x, 0.0)),
+    "flat denoise": (S, "take t > 0", lambda: FLAT.denoise(x, 0.0)),
+    "flat log_prob": (S, "take t > 0", lambda: FLAT.log_prob(x, 0.0)),
+    "flat posterior": (S, "noiseless", lambda: FLAT.posterior(x, 0.0)),
+    "one flat among many": (
+        S,
+        "take t > 0",
+        lambda: FLAT.score(x, torch.tensor([0.5, 0.5, 0.0, 0.5])),
+    ),
+}
+
+
+@named(WRONG)
+def test_refuses(name):
+    refuses(*WRONG[name])
