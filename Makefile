@@ -24,7 +24,8 @@ OUTPUTS := $(PYTEST) -n $(JOBS) --nbval $(CHAPTERS) \
 	--nbval-sanitize-with tests/nbval.cfg
 # The least that a 64-bit processor has, for all that chooses code by processor.
 GENERIC := ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE \
-	ONEDNN_MAX_CPU_ISA=SSE41 OPENBLAS_CORETYPE=Nehalem
+	ONEDNN_MAX_CPU_ISA=SSE41 OPENBLAS_CORETYPE=Nehalem \
+	NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR"
 
 .PHONY: book test lint unit outputs site faults run portable mutants browser
 .PHONY: address clean setup
@@ -36,9 +37,9 @@ setup: $(READY)
 $(VENV)/ready-%:
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (a minute or two) ..."
-	@$(PY) -m pip install -q --disable-pip-version-check \
+	@$(PY) -m pip install -qq --disable-pip-version-check \
 		-r requirements.txt -c constraints.txt
-	@$(PY) -m pip install -q --disable-pip-version-check --no-deps -e .
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@rm -f $(VENV)/ready-* && touch $@
 
 book: $(READY)          ## build the site, print its first page

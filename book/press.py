@@ -21,7 +21,6 @@ import json
 import os
 import re
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +30,7 @@ sys.path[0] = str(ROOT) if __name__ == "__main__" else sys.path[0]
 import jupytext  # noqa: E402
 import nbformat  # noqa: E402
 import numpy as np  # noqa: E402
+import psutil  # noqa: E402
 from nbclient import NotebookClient  # noqa: E402
 from nbclient.exceptions import CellExecutionError, CellTimeoutError  # noqa: E402
 from nbformat import NotebookNode  # noqa: E402
@@ -166,8 +166,16 @@ class Stopped(RuntimeError):
 
 
 async def execute(chapter: Chapter) -> tuple[NotebookNode, float]:
-    """The source's notebook with its outputs, and the seconds it took."""
-    nb = chapter.read()
+    """The source's notebook with its outputs, and the seconds of processor time.
+
+    Not of the clock: that would count what else the machine does meanwhile.
+    """
+    nb, spent = chapter.read(), []
+
+    def count(notebook: NotebookNode) -> None:
+        times = psutil.Process(client.km.provisioner.pid).cpu_times()
+        spent.append(times.user + times.system)
+
     client = NotebookClient(
         nb,
         timeout=300,
@@ -175,9 +183,9 @@ async def execute(chapter: Chapter) -> tuple[NotebookNode, float]:
         record_timing=False,
         store_widget_state=False,
         extra_arguments=["--log-level=ERROR"],
+        on_notebook_complete=count,
         resources={"metadata": {"path": str(chapter.source.parent)}},
     )
-    start = time.perf_counter()
     try:
         await client.async_execute()
     except (CellExecutionError, CellTimeoutError) as broken:
@@ -188,7 +196,7 @@ async def execute(chapter: Chapter) -> tuple[NotebookNode, float]:
         why = getattr(broken, "evalue", str(broken)).strip().split("\n")[0]
         raise Stopped(f"{chapter.name}: cell {at} ({first})\n  {name}: {why}") from None
     nb.metadata = NotebookNode(METADATA)
-    return nb, time.perf_counter() - start
+    return nb, spent[0]
 
 
 def harvest(nb: NotebookNode, chapter: Chapter) -> list[dict]:

@@ -11,7 +11,7 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import Any, SupportsFloat
 
 EXACT, LEARNED, WRONG, NOISE = "#7d8590", "#3b82d6", "#d64545", "#b8bec6"
 SECOND = "#c98a1b"  # a second exact thing beside the first
@@ -65,7 +65,9 @@ def canvas(
     return figure, axes
 
 
-def label_line(axes: Any, x: float, y: float, text: str, colour: str = EXACT) -> None:
+def label_line(
+    axes: Any, x: SupportsFloat, y: SupportsFloat, text: str, colour: str = EXACT
+) -> None:
     """A direct label beside a line, in its colour."""
     axes.annotate(
         text,
@@ -147,7 +149,7 @@ class Slider:
         return f"Slider {self.name}: {len(self.pngs)} frames"
 
     def _repr_html_(self) -> str:
-        shown, last = len(self.pngs) - 1, len(self.pngs) - 1
+        shown, last = len(self.pngs) // 2, len(self.pngs) - 1
         images = "".join(
             f'<img src="data:image/png;base64,{png}" alt="{escape(self.alt)} '
             f'({escape(label)})"{"" if i == shown else " hidden"}>'

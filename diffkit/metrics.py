@@ -56,7 +56,7 @@ def principal_shares(x: Float[Tensor, "*n m d"]) -> Float[Tensor, "*n r"]:
 
     Largest first, summing to one. Raises: ValueError if all points coincide.
     """
-    if points(x, x.shape[-1] if x.ndim else 0).ndim < 2 or not x.numel():
+    if points(x).ndim < 2 or not x.numel():
         raise ValueError(f"x has shape {tuple(x.shape)}; it must be (..., m, d)")
     squares = torch.linalg.svdvals(x - x.mean(-2, keepdim=True)) ** 2
     total = squares.sum(-1, keepdim=True)
@@ -71,7 +71,7 @@ def unexplained(got: Tensor, want: Tensor) -> Tensor:
     got, want: (m, d). 0 is a perfect account, 1 that of the mean.
     """
     for name, x in (("got", got), ("want", want)):
-        points(x, x.shape[-1] if x.ndim else 0, name)
+        points(x, name=name)
     if got.shape != want.shape or want.ndim < 2 or not want.numel():
         raise ValueError(
             f"got has shape {tuple(got.shape)} and want {tuple(want.shape)}; "

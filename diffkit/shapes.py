@@ -47,9 +47,13 @@ def floating(name: str, value: Tensor) -> Tensor:
     return value
 
 
-def points(x: Tensor, d: int, name: str = "x") -> Tensor:
-    """x, or one sentence: it must be a finite float tensor of shape (..., d)."""
+def points(x: Tensor, d: int | None = None, name: str = "x") -> Tensor:
+    """x, or one sentence: it must be a finite float tensor of shape (..., d).
+
+    d: None for any dimension.
+    """
     floating(name, x)
-    if x.ndim == 0 or x.shape[-1] != d:
-        raise ValueError(f"{name} has shape {tuple(x.shape)}; it must be (..., {d})")
+    if x.ndim == 0 or d not in (None, x.shape[-1]):
+        form = "(..., d)" if d is None else f"(..., {d})"
+        raise ValueError(f"{name} has shape {tuple(x.shape)}; it must be {form}")
     return finite(name, x)

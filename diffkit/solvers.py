@@ -24,7 +24,7 @@ def solve(
     Raises: ValueError without rng where it is needed, or when the state blows up.
     Checked: painters/flow-map, tests/test_solvers.py
     """
-    points(x, x.shape[-1] if x.ndim else 0)
+    points(x)
     if table.random and rng is None:
         raise ValueError("this table adds noise: give a generator, rng")
     past: list[Tensor] = []
@@ -56,7 +56,7 @@ def flow(
             f"this table eats {table.eats}{' and adds noise' * table.random}; "
             "flow needs one that eats velocity and adds none"
         )
-    points(x, x.shape[-1] if x.ndim else 0)
+    points(x)
 
     def augmented(y: Tensor, t: Tensor) -> Tensor:
         spot = y[..., :-1]

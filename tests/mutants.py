@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from mutant_rows import ROWS
+
 ROOT = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
 
@@ -24,13 +26,13 @@ AT_ONCE = 2
 class Mutant(NamedTuple):
     """A wrong text for a right one, and the test that must see it."""
 
-    file: str
+    module: str
     right: str
     wrong: str
     test: str
 
 
-CLAIMS = "diffkit/claims.py"
+CLAIMS = "claims.py"
 IN_CLAIMS = "tests/test_claims.py::test_"
 MUTANTS = [
     Mutant(
@@ -123,6 +125,7 @@ MUTANTS = [
         "if value is None:",
         IN_CLAIMS + "blank_answer_is_not_solved",
     ),
+    *(Mutant(*row) for row in ROWS),
 ]
 
 
@@ -151,7 +154,7 @@ def killed(mutant: Mutant) -> str:
     """Empty if the mutant's test kills it, else what is wrong."""
     with tempfile.TemporaryDirectory() as folder:
         root = copy(Path(folder))
-        file = root / mutant.file
+        file = root / "diffkit" / mutant.module
         text = file.read_text()
         if text.count(mutant.right) != 1:
             return f"stands {text.count(mutant.right)} times in the file, not once"
@@ -169,7 +172,7 @@ def main(words: list[str]) -> int:
         verdicts = list(pool.map(killed, chosen))
     for mutant, wrong in zip(chosen, verdicts, strict=True):
         if wrong:
-            print(f"{mutant.file}: {mutant.wrong.strip()}: {wrong}; {mutant.test}")
+            print(f"{mutant.module}: {mutant.wrong.strip()}: {wrong}; {mutant.test}")
     dead = sum(not wrong for wrong in verdicts)
     print(f"{dead} of {len(chosen)} mutants killed")
     return int(dead < len(chosen))

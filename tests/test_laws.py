@@ -182,7 +182,8 @@ def test_samples_come_from_components_in_the_ratio_of_the_weights(name):
 
 
 def test_samples_of_a_batch_have_their_own_moments_and_are_independent():
-    law = SMOOTH["isotropic"].scale(torch.tensor([1.0, 2.0, -1.0]).double())
+    y = 3 * normal(3, D, seed=11)  # weights, means and covariances that differ
+    law = SMOOTH["mixture"].given(0.3, y, 1.0)
     x = law.sample(20_000, shapes.rng(3))
     assert x.shape == (20_000, 3, D)
     six_sigma(x, law.mean())

@@ -136,6 +136,12 @@ def read_claims(folder: Path, papers: dict[str, Paper]) -> list[Claim]:
     return list(claims.values())
 
 
+def read_toc(path: Path) -> list[str]:
+    """The pages in the order of `_toc.yml`."""
+    text = path.read_text(encoding="utf-8")
+    return re.findall(r"^\s*- file: (\S+)", text, flags=re.MULTILINE)
+
+
 def by_paper(claims: list[Claim]) -> dict[str, list[Claim]]:
     """The claims of each paper that has any."""
     table: dict[str, list[Claim]] = {}

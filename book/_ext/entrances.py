@@ -8,7 +8,6 @@ numbers get their links.
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
 from catalogue import (
@@ -21,6 +20,7 @@ from catalogue import (
     link_papers,
     read_atlas,
     read_claims,
+    read_toc,
     tolerance,
 )
 from docutils import nodes
@@ -154,7 +154,8 @@ class PartList(Entrance):
 
     def run(self) -> list[nodes.Node]:
         folder, (papers, claims) = self.arguments[0], self.data
-        chapters = [p for p in self.toc() if p.startswith(f"chapters/{folder}/")]
+        toc = read_toc(Path(self.env.app.confdir, "_toc.yml"))
+        chapters = [page for page in toc if page.startswith(f"chapters/{folder}/")]
         bullets = nodes.bullet_list()
         for page in chapters:
             slug = page.removeprefix("chapters/")
@@ -175,11 +176,6 @@ class PartList(Entrance):
             result.append(line)
         return result
 
-    def toc(self) -> list[str]:
-        """The pages in the order of `_toc.yml`."""
-        text = Path(self.env.app.confdir, "_toc.yml").read_text(encoding="utf-8")
-        return re.findall(r"^\s*- file: (\S+)", text, flags=re.MULTILINE)
-
 
 def outdated(app: Sphinx, env, added, changed, removed) -> list[str]:
     """Read the data; have the three pages read again if they changed."""
@@ -191,6 +187,8 @@ def outdated(app: Sphinx, env, added, changed, removed) -> list[str]:
         for slug in {claim.chapter for claim in claims}:
             if f"chapters/{slug}" not in env.found_docs:
                 raise Fault(f"chapter {slug} has claims but is not in _toc.yml.")
+        toc = read_toc(root / "_toc.yml")
+        claims.sort(key=lambda claim: toc.index(f"chapters/{claim.chapter}"))
     except Fault as fault:
         raise ExtensionError(str(fault), modname="entrances") from fault
     app.entrances = papers, claims

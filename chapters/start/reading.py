@@ -14,10 +14,10 @@ Every formula in this book is run, next to formulas that are wrong on purpose.
 This chapter takes one small claim apart, and then shows what it looks like when
 a claim fails.
 
-**You need** the normal density and Bayes' rule.
-**You get** the one habit on which every other page relies.
-**Paper** 024, whose two-mode world is the smallest one with something to say.
-**Claims** `reading/two-points`, `reading/tweedie`, `reading/orthogonal`.
+- **You need** the normal density and Bayes' rule.
+- **You get** the one habit on which every other page relies.
+- **Paper** 024, whose two-mode world is the smallest one with something to say.
+- **Claims** `reading/two-points`, `reading/tweedie`, `reading/orthogonal`.
 """
 
 # %% tags=["remove-cell"]
@@ -154,8 +154,8 @@ ruler.
 two_points = Claim(
     id="reading/two-points",
     says=r"For $x_0 = \pm 1$ with equal weights and $x = x_0 + \sigma z$, "
-    r"$z \sim \mathcal N(0, 1)$, the denoiser is "
-    r"$\mathbb E[x_0 \mid x] = \tanh(x / \sigma^2)$.",
+    r"$z \sim \mathcal N(0, 1)$, the denoiser is $\mathbb E[x_0 \mid "
+    r"x] = \tanh(x / \sigma^2)$.",
     papers=("024",),
     kind="exact",
     formula=coin,
@@ -195,7 +195,8 @@ measurement and does not stop the page; `check` would.
 # %%
 wrong = Claim(
     id="reading/wrong-on-purpose",
-    says=r"*(wrong on purpose)* The denoiser of the coin is $\tanh(x / \sigma)$.",
+    says=r"*(wrong on purpose)* The denoiser of the coin is $\tanh(x / "
+    r"\sigma)$.",
     papers=("024",),
     kind="exact",
     formula=slips["$\\sigma$ for $\\sigma^2$"],
@@ -216,19 +217,22 @@ control from its formula has tested nothing, so the claim fails although nothing
 in its statement is false.
 """
 
+
 # %%
+def in_disguise(x, sigma):
+    """(1 - exp(-2x/sigma^2)) / (1 + exp(-2x/sigma^2))"""
+    fading = torch.exp(-2 * x / sigma**2)
+    return (1 - fading) / (1 + fading)
+
+
 toothless = Claim(
     id="reading/toothless-on-purpose",
-    says=r"*(toothless on purpose)* The denoiser of the coin is $\tanh(x/\sigma^2)$.",
+    says=r"*(toothless on purpose)* The denoiser of the coin is "
+    r"$\tanh(x/\sigma^2)$.",
     papers=("024",),
     kind="exact",
     formula=coin,
-    controls={
-        "$(1 - e^{-2x/\\sigma^2}) / (1 + e^{-2x/\\sigma^2})$": lambda x, sigma: (
-            (1 - torch.exp(-2 * x / sigma**2))
-            / (1 + torch.exp(-2 * x / sigma**2))
-        )
-    },
+    controls={"with exponentials for the hyperbolic tangent": in_disguise},
     tol=1e-13,
     because="as above",
     at=inputs,
@@ -265,19 +269,22 @@ X, S = sympy.symbols("x sigma", positive=True)
 density = sum(sympy.exp(-((X - c) ** 2) / (2 * S**2)) for c in (-1, 1))
 slope = sympy.diff(sympy.log(density), X)
 
+tweedie_slips = {
+    "$\\sigma$ for $\\sigma^2$": X + S * slope,
+    "the sign of the score": X - S**2 * slope,
+    "half the score": X + S**2 * slope / 2,
+}
+
+# %%
 tweedie = Claim(
     id="reading/tweedie",
-    says=r"With $p$ the density of $x = x_0 + \sigma z$ for the coin $x_0 = \pm 1$, "
-    r"$x + \sigma^2\, \partial_x \log p(x) = \tanh(x/\sigma^2)$ for all $x$ and "
-    r"$\sigma > 0$.",
+    says=r"With $p$ the density of $x = x_0 + \sigma z$ for the coin $x_0 = "
+    r"\pm 1$, $x + \sigma^2\, \partial_x \log p(x) = "
+    r"\tanh(x/\sigma^2)$ for all $x$ and $\sigma > 0$.",
     papers=("024",),
     kind="symbolic",
     formula=X + S**2 * slope,
-    controls={
-        "$\\sigma$ for $\\sigma^2$": X + S * slope,
-        "the sign of the score": X - S**2 * slope,
-        "half the score": X + S**2 * slope / 2,
-    },
+    controls=tweedie_slips,
     measure=lambda f: (f - sympy.tanh(X / S**2)).rewrite(sympy.exp),
 )
 check(tweedie)
@@ -309,10 +316,11 @@ def orthogonality(guess, rng):
     return terms.mean(1) / (terms.std(1) / terms.shape[1] ** 0.5)
 
 
+# %%
 orthogonal = Claim(
     id="reading/orthogonal",
-    says=r"For the coin at $\sigma = 0.7$ the error $x_0 - \tanh(x/\sigma^2)$ is "
-    r"uncorrelated with $x$ and with $x^3$.",
+    says=r"For the coin at $\sigma = 0.7$ the error $x_0 - "
+    r"\tanh(x/\sigma^2)$ is uncorrelated with $x$ and with $x^3$.",
     papers=("024",),
     kind="statistical",
     formula=coin,
@@ -353,7 +361,7 @@ with what its worlds leave out.
 $1 - q$. Write the denoiser as a function of $x$, $\sigma$ and $q$.
 """
 
-# %%
+# %% tags=["hide-input"]
 loaded_inputs = {
     **inputs,
     "q": torch.linspace(0.05, 0.95, 25, dtype=torch.float64),
@@ -367,23 +375,27 @@ def loaded_by_sum(x, sigma, q):
     return (up - down) / (up + down)
 
 
+# %% tags=["hide-input"]
+loaded_slips = {
+    "the coin is taken for fair": lambda x, sigma, q: torch.tanh(
+        x / sigma**2
+    ),
+    "the log odds enter without their half": lambda x, sigma, q: torch.tanh(
+        x / sigma**2 + torch.log(q / (1 - q))
+    ),
+    "the odds are upside down": lambda x, sigma, q: torch.tanh(
+        x / sigma**2 - torch.log(q / (1 - q)) / 2
+    ),
+}
+
+# %% tags=["hide-input"]
 loaded_claim = Claim(
     id="reading/loaded-coin",
-    says=r"the denoiser of a coin with $P(x_0 = 1) = q$",
+    says="the denoiser of a coin with $P(x_0 = 1) = q$",
     papers=("024",),
     kind="exact",
     formula=None,
-    controls={
-        "the coin is taken for fair": lambda x, sigma, q: torch.tanh(
-            x / sigma**2
-        ),
-        "the log odds enter without their half": lambda x, sigma, q: (
-            torch.tanh(x / sigma**2 + torch.log(q / (1 - q)))
-        ),
-        "the odds are upside down": lambda x, sigma, q: torch.tanh(
-            x / sigma**2 - torch.log(q / (1 - q)) / 2
-        ),
-    },
+    controls=loaded_slips,
     tol=1e-12,
     because="two terms in float64",
     at=loaded_inputs,
@@ -393,7 +405,7 @@ loaded_claim = Claim(
 
 # %% tags=["solution", "hide-cell"]
 def loaded(x, sigma, q):
-    """E[x0 | x] when +1 has probability q: tensors x, sigma, q of one shape."""
+    """E[x0 | x] if +1 has probability q; x, sigma, q of one shape."""
     return torch.tanh(x / sigma**2 + torch.log(q / (1 - q)) / 2)
 
 
@@ -406,22 +418,25 @@ r"""
 $\sigma$, from the denoiser and Tweedie's formula.
 """
 
-# %%
+# %% tags=["hide-input"]
+score_slips = {
+    "one power of sigma is missing": lambda x, s: (coin(x, s) - x) / s,
+    "the sign: the score points to where the density grows": lambda x, s: (
+        (x - coin(x, s)) / s**2
+    ),
+    "this is the mean noise, not the score": lambda x, s: (
+        (x - coin(x, s)) / s
+    ),
+}
+
+# %% tags=["hide-input"]
 score_claim = Claim(
     id="reading/coin-score",
     says=r"the score of the fair coin at noise level $\sigma$",
     papers=("024",),
     kind="exact",
     formula=None,
-    controls={
-        "one power of sigma is missing": lambda x, s: (coin(x, s) - x) / s,
-        "the sign: the score points to where the density grows": lambda x, s: (
-            (x - coin(x, s)) / s**2
-        ),
-        "this is the mean noise, not the score": lambda x, s: (
-            (x - coin(x, s)) / s
-        ),
-    },
+    controls=score_slips,
     tol=1e-12,
     because="float64, noise levels above 0.3",
     at=tuple(inputs.values()),
