@@ -170,11 +170,11 @@ async def execute(chapter: Chapter) -> tuple[NotebookNode, float]:
 
     Not of the clock: that would count what else the machine does meanwhile.
     """
-    nb, spent = chapter.read(), []
+    nb, spent = chapter.read(), [0.0]
 
-    def count(notebook: NotebookNode) -> None:
+    def count(**_: object) -> None:  # after each cell, while there is a kernel
         times = psutil.Process(client.km.provisioner.pid).cpu_times()
-        spent.append(times.user + times.system)
+        spent[0] = times.user + times.system
 
     client = NotebookClient(
         nb,
@@ -183,7 +183,7 @@ async def execute(chapter: Chapter) -> tuple[NotebookNode, float]:
         record_timing=False,
         store_widget_state=False,
         extra_arguments=["--log-level=ERROR"],
-        on_notebook_complete=count,
+        on_cell_executed=count,
         resources={"metadata": {"path": str(chapter.source.parent)}},
     )
     try:
