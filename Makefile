@@ -52,8 +52,8 @@ book: $(READY)          ## build the site, print its first page
 test: lint unit outputs site faults   ## every check
 
 lint: $(READY)
-	@$(VENV)/bin/ruff check -q diffkit tests book
-	@$(VENV)/bin/ruff format -q --check diffkit tests book
+	@$(VENV)/bin/ruff check -q diffkit tests book chapters
+	@$(VENV)/bin/ruff format -q --check diffkit tests book chapters
 
 unit: $(READY)
 	@$(PYTEST) -n $(JOBS) $(TESTS)
@@ -80,6 +80,7 @@ mutants: $(READY)       ## wrong formulas in diffkit must fail its tests
 	@$(PY) tests/mutants.py
 
 browser: $(READY)       ## open every page in Chromium
+	@test -e _build/html/index.html || $(MAKE) book
 	@$(PY) tests/browser.py
 
 address: $(READY)       ## write the repository's address from _config.yml

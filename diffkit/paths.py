@@ -27,10 +27,8 @@ from .shapes import finite, floating
 
 t = sympy.Symbol("t", real=True, nonnegative=True)
 
-TORCH = {
-    name: getattr(torch, name)
-    for name in ("exp", "expm1", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh")
-}
+KNOWN = "exp expm1 log sqrt sin cos tan asin acos atan sinh cosh tanh erf"
+TORCH = {name: getattr(torch, name) for name in KNOWN.split()}
 
 
 class Coef(NamedTuple):
@@ -50,8 +48,9 @@ class Coef(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(exprs: tuple[sympy.Expr, ...]) -> Callable:
-    """One torch function for several expressions in t, 1 - exp(u) by expm1."""
+def _compiled(a: sympy.Expr, b: sympy.Expr, g2: sympy.Expr) -> Callable:
+    """One torch function for (a, b, g2, da, db, gdg), 1 - exp(u) by expm1."""
+    exprs = (a, b, g2, a.diff(t), b.diff(t), g2.diff(t) / 2)
 
     def number(e: sympy.Expr) -> bool:
         return e.is_number and not e.is_Rational
@@ -106,9 +105,7 @@ class Path:
             raise ValueError(
                 f"t runs from {low:g} to {high:g}; this path lives on [0, {self.T:g}]"
             )
-        exprs = (self.a, self.b, self.g2)
-        slopes = (self.a.diff(t), self.b.diff(t), self.g2.diff(t) / 2)
-        values = _compiled(exprs + slopes)(time)
+        values = _compiled(self.a, self.b, self.g2)(time)
         like = {"dtype": time.dtype, "device": time.device}
         c = Coef(*(torch.as_tensor(v, **like).expand_as(time) for v in values))
         if not ((c.g2 >= 0) & torch.isfinite(c.a + c.b + c.g2)).all():
