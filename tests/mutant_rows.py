@@ -164,8 +164,8 @@ ROWS = [
     ),
     (
         "paths.py",
-        "self.g2.diff(t) / 2)",
-        "self.g2.diff(t))",
+        "g2.diff(t) / 2)",
+        "g2.diff(t))",
         P + "test_slopes_are_differences",
     ),
     (

@@ -8,16 +8,23 @@ must pass without the mutant and fail with it. Exits with 1 if one survives.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis  # noqa: F401  the heavy imports of the tests, done once
+import pytest
+import scipy.stats  # noqa: F401
+import sympy  # noqa: F401
+import torch  # noqa: F401
 from mutant_rows import ROWS
+
+sys.dont_write_bytecode = True
 
 ROOT = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
@@ -130,14 +137,14 @@ MUTANTS = [
 
 
 def passes(tests: list[str], root: Path) -> bool:
-    """Whether tests pass on the package in ``root``."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    env["PYTHONDONTWRITEBYTECODE"] = "1"
-    ran = subprocess.run([*command, *tests], cwd=root, env=env, capture_output=True)
-    if ran.returncode not in (0, 1):  # no such test, a broken conftest, ...
-        raise RuntimeError(f"{tests}: {ran.stdout.decode()[-2000:]}")
-    return ran.returncode == 0
+    """Whether tests pass on the package in ``root``; to be called once a process."""
+    os.chdir(root)
+    sys.path.insert(0, str(root))
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
+    if code not in (0, 1):  # no such test, a broken conftest, ...
+        raise RuntimeError(f"{tests}: pytest ended with {code!r}")
+    return code == 0
 
 
 def copy(to: Path) -> Path:
@@ -165,11 +172,13 @@ def killed(mutant: Mutant) -> str:
 def main(words: list[str]) -> int:
     """Plant them all and report."""
     chosen = [m for m in MUTANTS if all(w in " ".join(m) for w in words)]
-    if not chosen or not passes(sorted({m.test for m in chosen}), ROOT):
-        print("no such mutant, or its tests fail without it")
-        return 1
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        verdicts = list(pool.map(killed, chosen))
+    # each task gets a process of its own, forked with the heavy imports done
+    with get_context("fork").Pool(AT_ONCE, maxtasksperchild=1) as pool:
+        tests = sorted({m.test for m in chosen})
+        if not chosen or not pool.apply(passes, (tests, ROOT)):
+            print("no such mutant, or its tests fail without it")
+            return 1
+        verdicts = pool.map(killed, chosen, chunksize=1)
     for mutant, wrong in zip(chosen, verdicts, strict=True):
         if wrong:
             print(f"{mutant.module}: {mutant.wrong.strip()}: {wrong}; {mutant.test}")

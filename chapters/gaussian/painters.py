@@ -938,9 +938,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-Read the panels from the left: the bright rays, with variance 16 and 4, have
-turned while the dark ones still stand upright. (For the digits' own path all rays
-start upright and end flat; only the moment differs.)
+Read the panels from the left: the bright rays, with variances 16 and 4, have
+turned while the dark ones, 0.01 and 0.1, still stand upright.
 
 How far off is the approximation for digits? Average over $c_k \sim \mathcal N(0,
 1)$, on a grid of equal angles. Its squared error is $E = \sum_t \sum_k
@@ -1155,7 +1154,7 @@ $f_k^2 = \mathbb E[(u_k^\top (D - m))^2] / \lambda_k$; for a Gaussian this is
 posterior mean is at least as good as any function of $x$. In direction $u_k$ the
 affine guess leaves the error $\lambda_k \tilde\sigma^2 / (\lambda_k +
 \tilde\sigma^2)$, and the posterior mean leaves $\lambda_k - \mathbb E[(u_k^\top
-(D - m))^2]$, because its error is uncorrelated with itself. So
+(D - m))^2]$, because $x_0 - D$ is uncorrelated with $D$. So
 
 $$
 \mathbb E[(u_k^\top (D - m))^2] \ge
