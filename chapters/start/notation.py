@@ -14,21 +14,25 @@ DDPM, EDM, flow matching and stochastic interpolants are four dialects of one
 language. This chapter is the dictionary: each translation is derived, run,
 and shown beside the mistranslations that people make.
 
-**You need** the normal density, Bayes' rule, and
+- **You need** the normal density, Bayes' rule, and
 [how to read a claim](reading.ipynb).
-**You get** every formula of the field in one set of letters, and back.
-**Papers** 022, a survey that lays out three of the dialects side by side
+- **You get** every formula of the field in one set of letters, and back.
+- **Papers** 022, a survey that lays out three of the dialects side by side
 {cite}`kazerouni2022medical`; 019, 048, 058, 059, 062, 145 and 160 for the
 others.
-**Claims** `notation/ddpm`, `notation/eps-score`, `notation/beta-factor`,
-`notation/pf-ode`, `notation/edm`, `notation/edm-ode`,
-`notation/flow-matching`, `notation/interpolant`, `notation/v-prediction`,
-`notation/one-solve`, `notation/error-factor`, `notation/ddim-step`,
-`notation/log-snr`, `notation/ddpm-step`, `notation/guidance`.
+- **Claims** one for each translation, all named `notation/...`.
 """
 
 # %% tags=["remove-cell"]
-pass
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("diffkit") is None:  # on Colab: this release
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    book = "git+https://github.com/OWNER/diffusion-exact@v0.1.0"
+    subprocess.check_call([*pip, "jaxtyping"])
+    subprocess.check_call([*pip, "--no-deps", book])
 
 # %% [markdown]
 r"""
@@ -309,7 +313,7 @@ The list is the one of the DDPM paper. The truth is the product itself, as a
 running sum of $\log(1 - \beta_m)$.
 """
 
-# %%
+# %% tags=["hide-input"]
 ddpm = Claim(
     id="notation/ddpm",
     says=r"For DDPM's linear $\beta_1 = 10^{-4}, \dots, \beta_{1000} = 0.02$ "
@@ -351,7 +355,7 @@ takes its left side from the gradient of the density, its right side from a
 conditional mean.
 """
 
-# %%
+# %% tags=["hide-input"]
 eps_score = Claim(
     id="notation/eps-score",
     says=r"$\nabla \log p(x) = -\epsilon(x) / \sqrt{1 - \bar\alpha}$ where "
@@ -427,7 +431,7 @@ The formula is the pair of the two coefficients $a$, and `residue` puts them
 into [the equations](#eq-notation-sde).
 """
 
-# %%
+# %% tags=["hide-input"]
 half, full, most = (sympy.exp(-area * k / 2) for k in (1, 2, 4))
 beta_factor = Claim(
     id="notation/beta-factor",
@@ -464,7 +468,7 @@ The half is where people stumble: the drift of the *reverse SDE* is
 $f x - h^2 \nabla \log p_t$, without it.
 """
 
-# %%
+# %% tags=["hide-input"]
 rate, score = (0.1 + 19.9 * t).unsqueeze(-1), slope(x, a, g)
 pf_ode = Claim(
     id="notation/pf-ode",
@@ -540,7 +544,7 @@ Look at the first control: whoever forgets the volume has a density that is
 off by many nats, and a score that is still right.
 """
 
-# %%
+# %% tags=["hide-input"]
 same_world = Claim(
     id="notation/edm",
     says=r"With $q_\sigma$ the density of $x_0 + \sigma z$, $\sigma = g/a$: "
@@ -594,7 +598,7 @@ The wrong slopes are a sign, a score taken for a noise, and a point that was
 not divided by $a$.
 """
 
-# %%
+# %% tags=["hide-input"]
 edm_ode = Claim(
     id="notation/edm-ode",
     says=r"Along the flow of `vp`, $y = x/a$ moves with $dy/d\sigma = "
@@ -692,7 +696,7 @@ tell the direction: some rectified flows, that of paper 160 among them, have
 the data at $t = 0$ as this book does.
 """
 
-# %%
+# %% tags=["hide-input"]
 line, line_t, line_x = probe(paths.one_sided())
 flow_matching = Claim(
     id="notation/flow-matching",
@@ -768,7 +772,7 @@ The truth is the ruler for $b$, with $(c, e) = (\dot\beta, \dot\alpha)$, and
 the gradient of the log-density for the score.
 """
 
-# %%
+# %% tags=["hide-input"]
 interpolant = Claim(
     id="notation/interpolant",
     says=r"With $x_\tau = \alpha z + \beta x_1$ (`trig` read backwards), "
@@ -827,7 +831,7 @@ The wrong answers come from another dialect, another sign, another letter and
 another clock.
 """
 
-# %%
+# %% tags=["hide-input"]
 v_prediction = Claim(
     id="notation/v-prediction",
     says=r"On `vp`, where $a^2 + g^2 = 1$: $\mathbb E[a z - g x_0 \mid x_t "
@@ -941,7 +945,7 @@ r"""
 All pairs on all three paths:
 """
 
-# %%
+# %% tags=["hide-input"]
 one_solve = Claim(
     id="notation/one-solve",
     says=r"Each of denoiser, mean noise, score, velocity and v determines "
@@ -1038,7 +1042,7 @@ r"""
 The claim covers four decades of $\sigma$.
 """
 
-# %%
+# %% tags=["hide-input"]
 levels = torch.logspace(-2, 2, 41, dtype=torch.float64)
 error_factor = Claim(
     id="notation/error-factor",
@@ -1126,7 +1130,7 @@ Its controls are Euler steps as well, each with a wrong clock or for a wrong
 variable.
 """
 
-# %%
+# %% tags=["hide-input"]
 ddim_step = Claim(
     id="notation/ddim-step",
     says=r"DDIM is Euler's method for $x/a$ on the clock $\sigma = g/a$: "
@@ -1178,7 +1182,7 @@ r"""
 The argument of the measurement is the definition of $\lambda$.
 """
 
-# %%
+# %% tags=["hide-input"]
 log_snr = Claim(
     id="notation/log-snr",
     says=r"$-g_s (e^{\lambda_s - \lambda_t} - 1) = a_s (g_s/a_s - g_t/a_t)$ "
@@ -1284,7 +1288,7 @@ r"""
 The claim, with $\beta_n$ among its controls:
 """
 
-# %%
+# %% tags=["hide-input"]
 ddpm_step = Claim(
     id="notation/ddpm-step",
     says=r"$q(x_{n-1} \mid x_n, x_0)$ has the variance $\frac{1 - "
@@ -1376,7 +1380,7 @@ r"""
 To type the paper's $w$ where a library wants $s$ is the first control.
 """
 
-# %%
+# %% tags=["hide-input"]
 guidance = Claim(
     id="notation/guidance",
     says=r"$\epsilon + s (\epsilon_c - \epsilon)$ with $s = 1 + w$, which is "
@@ -1427,7 +1431,7 @@ $F(x, \tau) = \mathbb E[x_0 - z \mid x_\tau = x]$ for
 $x_\tau = (1 - \tau) z + \tau x_0$. Write the score of $x_\tau$.
 """
 
-# %%
+# %% tags=["hide-input"]
 _, line_time, flow_x = probe(paths.one_sided())
 flow_tau = (1 - line_time).unsqueeze(-1)
 flow_F = target(flow_x, flow_tau, 1 - flow_tau, 1, -1)
@@ -1474,7 +1478,7 @@ areas = torch.linspace(0.1, 10, 25, dtype=torch.float64)
 inside = (nodes + 1) / 2 * areas.unsqueeze(-1)
 entered = torch.exp(inside - areas.unsqueeze(-1)) * -torch.expm1(-2 * inside)
 
-# %%
+# %% tags=["hide-input"]
 sub_vp_claim = Claim(
     id="notation/sub-vp",
     says="the noise level of the sub-VP equation",
@@ -1535,7 +1539,7 @@ wrong_denoisers = {
     "D is not scaled": lambda x, a, g: edm_network(x, g) / a,
 }
 
-# %%
+# %% tags=["hide-input"]
 to_v_claim = Claim(
     id="notation/edm-to-v",
     says="the v-prediction of a path, from EDM's network",
