@@ -44,7 +44,6 @@ $(VENV)/ready-%:
 
 book: $(READY)          ## build the site, print its first page
 	@$(PY) book/press.py prose
-	@$(PY) book/press.py stale
 	@$(BUILD)
 	@$(PY) book/site.py _build/html
 	@echo "$(CURDIR)/_build/html/index.html"

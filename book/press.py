@@ -1,7 +1,8 @@
 """The press: chapters are written as .py, executed here, and committed.
 
     python book/press.py run [part/slug ...]   execute what is out of date
-    python book/press.py prose                 take over new prose, no kernel
+    python book/press.py prose                 take over new prose, no kernel,
+                                               and say what still is out of date
     python book/press.py stale [--check]       what is out of date, and why
     python book/press.py address               write the repository's address
 
@@ -29,12 +30,7 @@ sys.path[0] = str(ROOT) if __name__ == "__main__" else sys.path[0]
 
 import jupytext  # noqa: E402
 import nbformat  # noqa: E402
-import numpy as np  # noqa: E402
-import psutil  # noqa: E402
-from nbclient import NotebookClient  # noqa: E402
-from nbclient.exceptions import CellExecutionError, CellTimeoutError  # noqa: E402
 from nbformat import NotebookNode  # noqa: E402
-from PIL import Image  # noqa: E402
 
 from book import address, exercises, modules  # noqa: E402
 
@@ -170,6 +166,14 @@ async def execute(chapter: Chapter) -> tuple[NotebookNode, float]:
 
     Not of the clock: that would count what else the machine does meanwhile.
     """
+    import psutil
+    from nbclient import NotebookClient
+    from nbclient.exceptions import (
+        CellExecutionError,
+        CellTimeoutError,
+        DeadKernelError,
+    )
+
     nb, spent = chapter.read(), [0.0]
 
     def count(**_: object) -> None:  # after each cell, while there is a kernel
@@ -188,7 +192,7 @@ async def execute(chapter: Chapter) -> tuple[NotebookNode, float]:
     )
     try:
         await client.async_execute()
-    except (CellExecutionError, CellTimeoutError) as broken:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as broken:
         begun = [i for i, c in enumerate(nb.cells) if c.get("execution_count")]
         at = begun[-1] if begun else 0
         first = nb.cells[at].source.strip().split("\n")[0]
@@ -229,6 +233,9 @@ def same_picture(a: str, b: str) -> bool:
     """Whether two PNGs in base64 differ by less than 2/255 in every pixel."""
     if a == b:
         return True
+    import numpy as np
+    from PIL import Image
+
     first, second = (
         np.asarray(Image.open(io.BytesIO(base64.b64decode(s))).convert("RGBA"), int)
         for s in (a, b)
@@ -341,20 +348,25 @@ def run_verb(names: list[str], root: Path = ROOT) -> int:
         print(f"no chapter {', '.join(unknown)}; there are {', '.join(known)}")
         return 1
     if not names:
-        prose_verb(root)
+        take_over(root)
     todo = [known[n] for n in names] or [c for c in known.values() if reasons(c)]
     for name in ("OMP", "MKL", "OPENBLAS"):
         os.environ[f"{name}_NUM_THREADS"] = "1"
     return 0 if asyncio.run(_run_all(todo)) else 1
 
 
-def prose_verb(root: Path = ROOT) -> int:
-    """Take over changes that need no kernel."""
+def take_over(root: Path) -> None:
+    """Write the prose and the exercises that need no kernel."""
     for chapter in chapters(root):
-        found = reasons(chapter)
-        if WITHOUT_KERNEL.intersection(found):
+        if WITHOUT_KERNEL.intersection(reasons(chapter)):
             prose(chapter)
             print(f"{chapter.name}: prose taken over")
+
+
+def prose_verb(root: Path = ROOT) -> int:
+    """Take over changes that need no kernel; print what still is out of date."""
+    take_over(root)
+    stale_verb(root)
     return 0
 
 
@@ -362,7 +374,7 @@ def stale_verb(root: Path = ROOT) -> int:
     """Print the chapters that are out of date; how many there are."""
     late = [(c.name, found) for c in chapters(root) if (found := reasons(c))]
     for name, found in late:
-        print(f"{name}: {', '.join(found)}")
+        print(f"{name}: out of date, {', '.join(found)}; make run")
     return len(late)
 
 
@@ -372,7 +384,8 @@ def address_verb(root: Path = ROOT) -> int:
         if _read(path) != text:
             path.write_text(text)
             print(path.relative_to(root))
-    return prose_verb(root)
+    take_over(root)
+    return 0
 
 
 def main(argv: list[str] | None = None) -> int:

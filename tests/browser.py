@@ -209,6 +209,13 @@ def run_all(browser, base: str, token: str, path: str, shots: Path | None):
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    # Asked before a kernel is attached, JupyterLab asks back which one to take.
+    started = """() => [...document.querySelectorAll(".jp-InputPrompt")]
+      .some((prompt) => /\\[[*\\d]/.test(prompt.innerText))"""
+    asked = ".jp-Dialog button.jp-mod-accept"
+    page.wait_for_function(f"({started})() || document.querySelector('{asked}')")
+    if page.locator(asked).count():
+        page.click(asked)
     done = """() => {
       const red = '[data-mime-type="application/vnd.jupyter.stderr"]';
       if (document.querySelector(red)) return true;  // an error ends the run

@@ -337,7 +337,8 @@ $u$ does to the average of $h$. So a point that starts with the law of $x_T$ and
 follows $u$ has the law of $x_t$ at every later moment.
 
 In direction $u_k$ the conditional means are linear in $y_k$: from
-{eq}`eq-denoiser`, $\mathbb E[u_k^\top (x_0 - m) \mid x_t] = a \lambda_k y_k /
+[the denoiser](#eq-denoiser)
+$\mathbb E[u_k^\top (x_0 - m) \mid x_t] = a \lambda_k y_k /
 \psi_k^2$, and in the same way $\mathbb E[u_k^\top z \mid x_t] = g\, y_k /
 \psi_k^2$. Since $\dot y_k = u_k^\top(\dot x - \dot a m)$,
 
@@ -400,10 +401,10 @@ check(mode_claim)
 
 # %% [markdown]
 r"""
-Now the digits. We start at the noise end of three paths and run the classical
+Now for the digits. We start at the noise end of three paths and run the classical
 Runge-Kutta method along the exact velocity, in 400 steps of equal ratio, down to
 a noise-to-signal ratio $g/a$ of $0.01$, with all 64 directions, the three dead
-ones included. {eq}`eq-flow` must arrive at the same points.
+ones included. The map [above](#eq-flow) must arrive at the same points.
 """
 
 # %%
@@ -482,7 +483,7 @@ is small beside the noise; it is still far outside what an exact ruler allows.
 
 ## What does the painter see along the way?
 
-Put {eq}`eq-flow` into {eq}`eq-denoiser`: along the flow line through $x_T$ the
+Put [the flow](#eq-flow) into [the denoiser](#eq-denoiser): along the flow line through $x_T$ the
 guess is
 
 $$
@@ -518,7 +519,7 @@ plt.show()
 r"""
 Read the bottom row from the left: first the average digit, then a soft outline,
 then strokes, and the last details only when the ratio is far below one. The claim
-compares {eq}`eq-endpoint` with the denoiser evaluated on the numerically solved
+compares [the guess on a line](#eq-endpoint) with the denoiser evaluated on the numerically solved
 flow lines of the last section, at nine moments of each.
 """
 
@@ -631,7 +632,7 @@ check(span_claim)
 r"""
 ## How likely is the image?
 
-The flow map {eq}`eq-flow` is affine, and its Jacobian has the eigenvalues
+The flow map [above](#eq-flow) is affine, and its Jacobian has the eigenvalues
 $\psi_k(t)/\psi_k(T)$. Densities are divided by the determinant of the map that
 carries them, so along a flow line
 
@@ -745,7 +746,7 @@ check(ode_claim)
 r"""
 ## Are the schedules different worlds?
 
-Divide {eq}`eq-path` by $a_t$: $x_t / a_t = x_0 + \tilde\sigma_t z$ with
+Divide [the path](#eq-path) by $a_t$: $x_t / a_t = x_0 + \tilde\sigma_t z$ with
 $\tilde\sigma = g/a$, the noise-to-signal ratio. This is a variance-exploding path
 with the clock $\tilde\sigma$. So every path with one end is the same world, seen
 through a rescaling and another clock, and in particular
@@ -757,7 +758,7 @@ $$ (eq-same)
 
 Whatever is said about emergence is best said in $\tilde\sigma$: then no schedule
 is left in it. (At $a_T = 0$ the clock is infinite; the left side of
-{eq}`eq-same` is then a limit.)
+[this equation](#eq-same) is then a limit.)
 """
 
 # %%
@@ -860,7 +861,7 @@ check(rotation_claim)
 r"""
 But $D$ and $N$ do not stand still. The paper offers the approximation
 $x_t \approx a_t x_0 + g_t x_T$ for the whole line. How good is it? With
-$a_T = 0$, $g_T = 1$, {eq}`eq-flow` says that coordinate $k$ starts at $c_k$ and
+$a_T = 0$, $g_T = 1$, [the flow](#eq-flow) says that coordinate $k$ starts at $c_k$ and
 ends at $\sqrt{\lambda_k} c_k$, so the approximation has
 $(a \sqrt{\lambda_k} + g)\, c_k$ where the truth is
 $\sqrt{a^2 \lambda_k + g^2}\, c_k$. With the angle
@@ -1086,13 +1087,13 @@ r"""
 So a flow line is flat, and measured by its length the rotation looks excellent.
 Measured by what actually moves it is a fair picture, and once the mean image,
 which needs no mode to turn, is taken out, it misses about half: most variances of
-the digits are small, such a mode hardly moves, and {eq}`eq-ansatz` makes it bulge.
+the digits are small, such a mode hardly moves, and [the ratio](#eq-ansatz) makes it bulge.
 A flat line is not yet a rotation, and a small error is small only beside what it
 is compared with.
 
 ## Which feature comes first?
 
-In the guess {eq}`eq-endpoint` feature $k$ has reached the fraction
+In the guess [above](#eq-endpoint) feature $k$ has reached the fraction
 
 $$
 f_k = \frac{a \sqrt{\lambda_k}}{\psi_k} = \cos\theta_k
@@ -1149,8 +1150,8 @@ r"""
 Are real digits painted in this order too? Let $D$ now be the exact denoiser of
 the 1,797 digits themselves. Define the painted fraction by mean squares,
 $f_k^2 = \mathbb E[(u_k^\top (D - m))^2] / \lambda_k$; for a Gaussian this is
-{eq}`eq-fraction`. There is a bound for *every* law: the guess of
-{eq}`eq-denoiser` with the true $m$ and $C$ is an affine function of $x$, and the
+[the fraction](#eq-fraction). There is a bound for *every* law: the guess
+[from before](#eq-denoiser) with the true $m$ and $C$ is an affine function of $x$, and the
 posterior mean is at least as good as any function of $x$. In direction $u_k$ the
 affine guess leaves the error $\lambda_k \tilde\sigma^2 / (\lambda_k +
 \tilde\sigma^2)$, and the posterior mean leaves $\lambda_k - \mathbb E[(u_k^\top
@@ -1280,7 +1281,7 @@ figures.Slider(
 r"""
 ## What does a small push do?
 
-Push the state at time $t$ by $\delta$ along $u_k$. By {eq}`eq-flow` the image
+Push the state at time $t$ by $\delta$ along $u_k$. By [the flow](#eq-flow) the image
 moves by
 
 $$
@@ -1452,12 +1453,12 @@ The claims are exact for Gaussian data, and three of them for every law. Digits
 are not Gaussian: [the figure](#fig-order) shows where, and at low noise the exact
 denoiser of a finite data set returns the training digits themselves. A trained
 network is neither; how close it is to the Gaussian at high noise, and how far one
-can jump with {eq}`eq-flow` before handing over to it, is the subject of a later
+can jump with [the flow](#eq-flow) before handing over to it, is the subject of a later
 chapter.
 
 ## Exercises
 
-**1.** Write the painted fraction $f$ of {eq}`eq-fraction` for any path, as a
+**1.** Write the painted fraction $f$ [from above](#eq-fraction) for any path, as a
 function of the variance `lam` and the coefficients `a` and `g`.
 """
 
