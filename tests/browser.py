@@ -200,22 +200,45 @@ def lab(root: Path) -> Iterator[tuple[str, str]]:
         log.close()
 
 
+def attached(base: str, token: str) -> None:
+    """Wait until a kernel of the server is idle and talks to the page."""
+    for _ in range(120):
+        with urllib.request.urlopen(f"{base}/api/kernels?token={token}") as answer:
+            kernels = json.load(answer)
+        if any(k["execution_state"] == "idle" and k["connections"] for k in kernels):
+            return
+        time.sleep(0.5)
+    raise TimeoutError("JupyterLab attached no kernel to the notebook in a minute")
+
+
+def press_run_all(page) -> None:
+    """Choose Run All Cells until a cell runs.
+
+    JupyterLab drops the wish, or asks for a kernel, while it is still setting up.
+    """
+    runs = """() => [...document.querySelectorAll(".jp-InputPrompt")]
+      .some((prompt) => /\\[[*\\d]/.test(prompt.innerText))"""
+    asked = page.locator(".jp-Dialog button.jp-mod-accept")
+    for _ in range(10):
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        for _ in range(10):
+            page.wait_for_timeout(1000)
+            if page.evaluate(runs):
+                return
+            if asked.count():
+                asked.first.click()
+    raise TimeoutError("JupyterLab did not run the notebook in ten tries")
+
+
 def run_all(browser, base: str, token: str, path: str, shots: Path | None):
     """Run a notebook through the menu; its verdicts and errors as shown."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.set_default_timeout(60_000)
     page.goto(f"{base}/lab/tree/{path}?token={token}")
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    # Asked before a kernel is attached, JupyterLab asks back which one to take.
-    started = """() => [...document.querySelectorAll(".jp-InputPrompt")]
-      .some((prompt) => /\\[[*\\d]/.test(prompt.innerText))"""
-    asked = ".jp-Dialog button.jp-mod-accept"
-    page.wait_for_function(f"({started})() || document.querySelector('{asked}')")
-    if page.locator(asked).count():
-        page.click(asked)
+    attached(base, token)
+    press_run_all(page)
     done = """() => {
       const red = '[data-mime-type="application/vnd.jupyter.stderr"]';
       if (document.querySelector(red)) return true;  // an error ends the run
