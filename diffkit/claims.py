@@ -18,6 +18,7 @@ A claim that no wrong formula can fail is not a claim.
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import time
@@ -349,9 +350,9 @@ class Verdict:
         if isinstance(c.scale, str):
             lines.append(f"*No planted scale error*: {c.scale.rstrip('.')}.")
         elif holds:
-            own = "an error of the claim's own choice"
-            planted = f"{PROBE:g}" if c.scale is scaled else own
-            lines.append(f"*Rejected too*: the formula with {planted} planted, ±.")
+            own = "with a small error of the claim's own choice"
+            planted = f"times 1 ± {PROBE:g}" if c.scale is scaled else own
+            lines.append(f"*Rejected too*: the formula {planted}.")
         return "\n\n".join([*lines, "</div>"])
 
     def __repr__(self) -> str:
@@ -500,6 +501,15 @@ def _same(claim: Claim, answer: Any, wrong: Any, error: float) -> bool:
         return False
 
 
+def _letters(answer: Callable, n: int) -> list[str]:
+    """The answer's own names for its n arguments, as far as it has some."""
+    try:
+        own = list(inspect.signature(answer).parameters)
+    except (TypeError, ValueError):  # builtins may have no signature
+        own = []
+    return own[:n] + [f"argument {i + 1}" for i in range(len(own), n)]
+
+
 def _where(claim: Claim, answer: Callable) -> str:
     """How much of an answer is right, and the input where it is worst."""
     if claim.truth is None:
@@ -509,7 +519,7 @@ def _where(claim: Claim, answer: Callable) -> str:
     right, worst = int((off <= claim.tol).sum()), int(off.argmax())
     text = f"right at {right} of {off.numel()} inputs; it differs most"
     args, named = _arguments(claim)
-    named = named or {f"argument {i + 1}": a for i, a in enumerate(args)}
+    named = named or dict(zip(_letters(answer, len(args)), args, strict=True))
     spots = []
     for name, value in named.items():
         if not isinstance(value, torch.Tensor | float | int):

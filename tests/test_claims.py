@@ -202,7 +202,7 @@ def test_scale_may_be_a_reason():
 
 
 def test_own_planted_error_is_not_said_to_be_the_usual_one():
-    assert "0.001 planted" in judge(claim())._repr_markdown_()
+    assert "times 1 ± 0.001" in judge(claim())._repr_markdown_()
     text = judge(claim(STATISTICAL))._repr_markdown_()
     assert "0.001" not in text and "own choice" in text
 
@@ -495,7 +495,8 @@ def test_input_that_is_no_number_is_passed_over():
         truth=lambda x, label: x * x,
         controls={"the cube": lambda x, label: x**3},
     )
-    assert "argument 1 = 1" in attempt(asked, lambda x, label: x * x + x**4).text
+    assert "x = 1," in attempt(asked, lambda x, label: x * x + x**4).text
+    assert "argument 1 = " in attempt(exercise(at=(X,)), torch.tanh).text
 
 
 def test_only_an_exercise_can_be_attempted():

@@ -227,7 +227,9 @@ def test_stale_counts(done, capsys):
     assert press.stale_verb(done.root) == 0
     edit(done.source, "[0, 1]", "[0, 2]")
     assert press.stale_verb(done.root) == 1
-    assert capsys.readouterr().out.endswith("part/toy: out of date, source changed; make run\n")
+    assert capsys.readouterr().out.endswith(
+        "part/toy: out of date, source changed; make run\n"
+    )
 
 
 def test_unchanged_files_are_not_written_again(done):

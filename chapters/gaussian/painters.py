@@ -1532,8 +1532,8 @@ $\log p_{\sigma_0}(x_{\sigma_0}) - \log p_{\sigma_1}(x_{\sigma_1})$?
 
 # %%
 levels_2 = {
-    "sigma1": torch.tensor([80.0, 10.0, 2.0]).double(),
-    "sigma0": torch.tensor([0.1, 0.5, 0.02]).double(),
+    "sigma1": torch.tensor([80.0, 10.0, 2.0, 30.0]).double(),
+    "sigma0": torch.tensor([0.1, 0.5, 0.02, 1.0]).double(),
 }
 seen = torch.tensor([9.0, 4.0, 1.0]).double()
 flat_law = laws.gaussian(
@@ -1545,7 +1545,7 @@ flat_law = laws.gaussian(
 def nats_by_density(lam, d, sigma1, sigma0):
     """The change of the exact log-density along exact flow lines."""
     world = worlds.World(exploding, flat_law)
-    x1 = torch.ones(3, 5).double() * sigma1.unsqueeze(1)
+    x1 = torch.ones(4, 5).double() * sigma1.unsqueeze(1)
     out = []
     for x, s1, s0 in zip(x1, sigma1, sigma0, strict=True):
         x0 = chains.carry(flat_law, exploding, x, s1, s0)
