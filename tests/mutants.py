@@ -39,95 +39,96 @@ class Mutant(NamedTuple):
     test: str
 
 
-CLAIMS = "claims.py"
+CLAIM, MEASURE = "claims/claim.py", "claims/measure.py"
+VERDICT, EXERCISE = "claims/verdict.py", "claims/exercise.py"
 IN_CLAIMS = "tests/test_claims.py::test_"
 MUTANTS = [
     Mutant(
-        CLAIMS,
+        VERDICT,
         "bars = [(self.controls, self._bar())",
         "bars = [(self.controls, self.claim.tol)",
         IN_CLAIMS + "exact_control_must_exceed_a_hundred_tolerances",
     ),
     Mutant(
-        CLAIMS,
+        VERDICT,
         "(self.probes, self.claim.tol)]",
         "({}, self.claim.tol)]",
         IN_CLAIMS + "probe_that_is_not_seen_fails_the_claim",
     ),
     Mutant(
-        CLAIMS,
+        VERDICT,
         "for e in (PROBE, -PROBE):",
         "for e in (PROBE, PROBE):",
         IN_CLAIMS + "scale_must_be_seen_in_both_directions",
     ),
     Mutant(
-        CLAIMS,
+        VERDICT,
         "if e is None or not e > bar]",
         "if e is not None and not e > bar]",
         IN_CLAIMS + "control_without_a_number_is_not_rejected",
     ),
     Mutant(
-        CLAIMS,
+        MEASURE,
         "if not torch.isfinite(got).all():",
         "if torch.isinf(got).all():",
         IN_CLAIMS + "formula_without_a_number_fails",
     ),
     Mutant(
-        CLAIMS,
+        MEASURE,
         "return float((got - want).abs().max() / top)",
         "return float((got - want).abs().min() / top)",
         IN_CLAIMS + "unknown_wrong_answer_is_told_the_input",
     ),
     Mutant(
-        CLAIMS,
-        'errors.min() if claim.kind == "trained"',
-        'errors.max() if claim.kind == "trained"',
+        VERDICT,
+        'found.min() if claim.kind == "trained"',
+        'found.max() if claim.kind == "trained"',
         IN_CLAIMS + "trained_control_must_be_wrong_for_every_seed",
     ),
     Mutant(
-        CLAIMS,
+        VERDICT,
         "self.claim.tol * self.claim.margin + 3 * self.spread",
         "self.claim.tol * self.claim.margin",
         IN_CLAIMS + "trained_control_must_exceed_three_spreads",
     ),
     Mutant(
-        CLAIMS,
-        "        float(errors.max()),\n",
-        "        float(errors.min()),\n",
+        VERDICT,
+        "        float(found.max()),\n",
+        "        float(found.min()),\n",
         IN_CLAIMS + "trained_formula_must_hold_for_every_seed",
     ),
     Mutant(
-        CLAIMS,
+        MEASURE,
         "found += zs.reshape(-1).abs().tolist()",
         "found += zs.reshape(-1).tolist()",
         IN_CLAIMS + "statistical_formula_may_miss_by_six",
     ),
     Mutant(
-        CLAIMS,
+        MEASURE,
         "return worst if worst > 1e-30 else 0.0",
         "return worst if worst > 1e-3 else 0.0",
         IN_CLAIMS + "symbolic_difference_that_is_small_is_not_zero",
     ),
     Mutant(
-        CLAIMS,
+        VERDICT,
         "self.looks * math.erfc(c.tol / math.sqrt(2))",
         "self.looks * math.erfc(c.tol)",
         IN_CLAIMS + "false_alarm_is_the_normal_tail_over_all_looks",
     ),
     Mutant(
-        CLAIMS,
+        VERDICT,
         '({"diffkit": self.record()} if self.asserted else {})',
         '({"diffkit": self.record()} if self.holds else {})',
         IN_CLAIMS + "metadata_travels_only_when_checked",
     ),
     Mutant(
-        CLAIMS,
+        EXERCISE,
         "return got.shape == slip.shape and float(apart) <= claim.tol",
         "return got.shape == slip.shape",
         IN_CLAIMS + "each_slip_is_known_by_its_name",
     ),
     Mutant(
-        CLAIMS,
+        EXERCISE,
         "if value is None or value is Ellipsis:",
         "if value is None:",
         IN_CLAIMS + "blank_answer_is_not_solved",

@@ -200,12 +200,12 @@ def test_changed_prose_needs_no_kernel(done, no_kernel, old, new):
 
 
 def test_changed_module_is_named_and_its_docstring_is_not(done):
-    module = done.root / "diffkit" / "claims.py"
+    module = done.root / "diffkit" / "claims" / "claim.py"
     edit(module, "# the relative error that every claim must see", "# a comment")
     edit(module, '"""A claim that is not well posed."""', '"""Not well posed."""')
     assert press.reasons(done) == []
     edit(module, "PROBE = 1e-3", "PROBE = 2e-3")
-    assert press.reasons(done) == ["diffkit.claims changed"]
+    assert press.reasons(done) == ["diffkit.claims.claim changed"]
 
 
 def test_changed_module_that_is_not_used_is_not_named(done):
