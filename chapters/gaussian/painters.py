@@ -1070,13 +1070,13 @@ check(plane_claim)
 
 # %% [markdown]
 r"""
-The shares themselves, for the reader; the two claims above bound them.
+The shares themselves; the claims above hold them to a simulation.
 """
 
-# %% tags=["nbval-ignore-output"]
+# %%
 line, image, _ = flow_lines(shapes.rng(0), 200)
 flat = metrics.principal_shares(line + image)[:, :2].sum(1).mean()
-print(f"two axes hold {flat:.2%} of a line; the rotation misses")
+print(f"two axes hold {flat:.1%} of a line; the rotation misses")
 for share, name in zip(
     missed(ansatz), ("length", "deviation", "modes"), strict=True
 ):
