@@ -51,8 +51,8 @@ book: $(READY)          ## build the site, print its first page
 test: lint unit outputs site faults   ## every check
 
 lint: $(READY)
-	@$(VENV)/bin/ruff check -q diffkit tests book chapters
-	@$(VENV)/bin/ruff format -q --check diffkit tests book chapters
+	@$(VENV)/bin/ruff check -q diffkit tests book chapters benchmarks
+	@$(VENV)/bin/ruff format -q --check diffkit tests book chapters benchmarks
 
 unit: $(READY)
 	@$(PYTEST) -n $(JOBS) $(TESTS)

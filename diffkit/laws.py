@@ -290,7 +290,8 @@ class Mixture:
         h_k is given by its eigenvalues as in `apply`; p: a number or one per point;
         q: (K, d), the means by default.
         """
-        r = self._log_joint(x).softmax(-1)
+        one = self.k == 1  # then nothing is to be weighed, and nothing to compute
+        r = x.new_ones(*x.shape[:-1], 1) if one else self._log_joint(x).softmax(-1)
         p, q = self._number(p), self.means if q is None else q
         if self.one_shape:  # the filter is linear: average over components first
             m, q = ((r.unsqueeze(-2) @ v).squeeze(-2) for v in (self.means, q))
