@@ -344,9 +344,10 @@ that any function can reach, over at least five seeds. It comes in later parts.
 ## Break it
 
 Change the formula of the claim `reading/two-points` to one of the slips and run
-its cell again: `check` stops with one sentence. Or take the two ends out of
-`inputs` and leave only $x = 0$: now every slip is "right", and the verdict says
-that the controls were not rejected.
+its cell again: `check` stops with one sentence. Or look only
+far out, at $x = -500, 0, 500$ and $\sigma = 0.5, 1, 2$: now two of the slips are
+"right", and the verdict says which controls were not rejected. At $x = 0$ alone
+the truth is zero, and the verdict says that nothing can be relative to it.
 
 ## What this does not show
 
