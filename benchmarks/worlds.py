@@ -44,7 +44,7 @@ def by_autograd(law: laws.Mixture) -> Callable[[Tensor], Tensor]:
     if law.k == 1:
         normal = MultivariateNormal(law.means[0], law.cov())
     else:  # isotropic: torch is spared the dense covariances
-        parts = Independent(Normal(law.means, law.floor[..., None].sqrt()), 1)
+        parts = Independent(Normal(law.means, law.covariance.floor[..., None].sqrt()), 1)
         normal = MixtureSameFamily(Categorical(law.logw.exp()), parts)
 
     def score(x: Tensor) -> Tensor:

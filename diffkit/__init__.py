@@ -12,9 +12,11 @@ __version__ = "0.1.0"
 __all__ = [
     "chains",
     "claims",
+    "couplings",
     "data",
     "fields",
     "figures",
+    "information",
     "laws",
     "metrics",
     "paths",

@@ -111,7 +111,7 @@ def _along(
         )
         return factor(path, lam, *times)
 
-    full = law.basis.shape[-1] == law.d  # then there is nothing off the span
-    on, off = filtered(law.spectrum), law.floor if full else filtered(law.floor)
+    cov = law.spectral().covariance
+    on, off = filtered(cov.spectrum), cov.floor if cov.full else filtered(cov.floor)
     start = x - trailing(path.at(t).a.to(x), x) * law.means[0]
-    return law.apply(start.unsqueeze(-2), on, off).squeeze(-2)
+    return cov.apply(start.unsqueeze(-2), on, off).squeeze(-2)

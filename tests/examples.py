@@ -48,9 +48,11 @@ def _low_rank(k: int, components: int) -> laws.Mixture:
     return laws.Mixture(
         normal(k, seed=1),
         normal(k, D, seed=2),
-        bases,
-        0.5 + uniform(components, 2, seed=3),
-        0.2 + uniform(components, seed=4),
+        laws.Spectral(
+            bases,
+            0.5 + uniform(components, 2, seed=3),
+            0.2 + uniform(components, seed=4),
+        ),
     )
 
 
@@ -62,6 +64,12 @@ SMOOTH = {  # laws with a density, in every way of storing them
     "shared": laws.mixture(2 * normal(3, D), wishart(seed=5), W),
     "mixture": laws.mixture(2 * normal(3, D), wishart(3, seed=6), W),
     "coincident": laws.mixture(normal(1, D).expand(2, D), wishart(2, seed=7)),
+    "pushed": laws.mixture(normal(3, 5), wishart(seed=1)[0, 0] * torch.eye(5).double())
+    .push(normal(D, 5, seed=12))
+    .blur(0.1),
+    "factored": laws.mixture(2 * normal(3, D), wishart(3, seed=9), W).push(
+        torch.eye(D, dtype=torch.float64)
+    ),
     "low rank": _low_rank(3, 1),
     "low ranks": _low_rank(3, 3),
 }
@@ -72,6 +80,7 @@ ROUGH = {  # laws with a zero eigenvalue
     "flats": laws.mixture(
         normal(2, D), torch.stack([eigen(2.0, 0.0, 0.0), eigen(1.0, 1.0, 0.0, seed=1)])
     ),
+    "lifted": laws.mixture(normal(3, 2), wishart()[:2, :2]).push(normal(D, 2, seed=13)),
 }
 LAWS = SMOOTH | ROUGH
 PATHS = {
@@ -82,6 +91,37 @@ PATHS = {
     "straight": paths.one_sided(),
 }
 TWO_ENDS = paths.Path(1 - paths.t, paths.t, sympy.Integer(0))
+BRIDGES = {  # paths with two ends
+    "straight": TWO_ENDS,
+    "bridge": paths.Path(1 - paths.t, paths.t, paths.t * (1 - paths.t)),
+    "trig": paths.Path(
+        sympy.cos(sympy.pi * paths.t / 2), sympy.sin(sympy.pi * paths.t / 2), 0
+    ),
+    "open": paths.Path(1 - paths.t, paths.t**2, paths.t / 2),  # noise at the far end
+}
+JOINTS = {  # of (x0, x1), in every way of making them
+    "gaussians": laws.gaussian(normal(D), wishart()).pair(
+        laws.gaussian(normal(D, seed=1), wishart(seed=1))
+    ),
+    "correlated": laws.gaussian(normal(D), wishart()).pair(
+        laws.gaussian(normal(D, seed=1), wishart(seed=1)), 0.1 * normal(D, D, seed=2)
+    ),
+    "mixtures": laws.mixture(2 * normal(3, D), wishart(3, seed=6), W).pair(
+        laws.mixture(2 * normal(2, D, seed=3), wishart(2, seed=7))
+    ),
+    "repeated": laws.mixture(normal(2, D), eigen(2.0, 2.0, 0.5)).pair(
+        laws.gaussian(normal(D), eigen(1.0, 1.0, 1.0))
+    ),
+    "data and noise": laws.dataset(normal(4, D, seed=8)).pair(
+        laws.gaussian(torch.zeros(D).double(), 1.0)
+    ),
+    "data": laws.dataset(normal(4, D, seed=8)).pair(
+        laws.dataset(normal(4, D, seed=9)), weights=torch.eye(4).double()
+    ),
+    "flat": laws.gaussian(normal(D), eigen(2.0, 0.5, 0.0)).pair(
+        laws.gaussian(normal(D), eigen(1.0, 0.0, 0.0, seed=3))
+    ),
+}
 
 
 def named(table: dict) -> Callable:

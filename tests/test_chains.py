@@ -31,16 +31,14 @@ GAUSSIANS = {name: LAWS[name] for name in ("gaussian", "repeated", "flat", "poin
     "low rank": laws.Mixture(
         torch.zeros(1).double(),
         normal(1, D),
-        U2,
-        torch.tensor([[2.0, 0.5]]).double(),
-        torch.tensor([0.3]).double(),
+        laws.Spectral(
+            U2, torch.tensor([[2.0, 0.5]]).double(), torch.tensor([0.3]).double()
+        ),
     ),
     "span": laws.Mixture(
         torch.zeros(1).double(),
         normal(1, D),
-        U2,
-        torch.tensor([[2.0, 0.0]]).double(),
-        torch.zeros(1).double(),
+        laws.Spectral(U2, torch.tensor([[2.0, 0.0]]).double(), torch.zeros(1).double()),
     ),
 }
 LAM = torch.tensor([0.0, 1e-3, 1.0, 9.0], dtype=torch.float64)
@@ -181,8 +179,7 @@ def test_extreme_ratios_stay_finite():
 @pytest.mark.parametrize("law", list(GAUSSIANS))
 def test_chains_on_the_gpu_agree(law):
     path, law, x, t = PATHS["vp"], GAUSSIANS[law], normal(5, D), 0.3 + 0.5 * uniform(5)
-    parts = (law.logw, law.means, law.basis, law.spectrum, law.floor)
-    far = laws.Mixture(*(u.cuda() for u in parts))
+    far = law.to("cuda")
     got = chains.carry(far, path, x.cuda(), t.cuda(), 0.1)
     torch.testing.assert_close(got.cpu(), chains.carry(law, path, x, t, 0.1), **close)
 

@@ -71,9 +71,10 @@ def test_constructors_keep_the_covariance_they_were_given():
 
 def test_low_rank_storage_is_the_span_plus_a_floor_off_it():
     law = SMOOTH["low ranks"]
+    cov = law.covariance
     for k in range(3):
-        U, off = law.basis[k], rotation(k)[:, 2:]
-        dense = (U * law.spectrum[k]) @ U.mT + law.floor[k] * off @ off.mT
+        U, off = cov.basis[k], rotation(k)[:, 2:]
+        dense = (U * cov.spectrum[k]) @ U.mT + cov.floor[k] * off @ off.mT
         torch.testing.assert_close(law.covs()[k], dense, **close)
 
 
@@ -93,7 +94,7 @@ def test_fit_gaussian_is_numpys_covariance_with_divisor_n():
 
 def test_fit_gaussian_of_two_points_is_flat():
     law = laws.fit_gaussian(normal(2, D))
-    assert law.singular and (law.spectrum == 0).sum() == D - 1
+    assert law.singular and (law.covariance.spectrum == 0).sum() == D - 1
 
 
 # ------------------------------------------------------ density and moments
@@ -229,7 +230,7 @@ def test_a_matrix_pushes_as_dense_algebra_says(name, shape):
     torch.testing.assert_close(got.means, law.means @ A.mT + c, **close)
     torch.testing.assert_close(got.covs(), A @ law.covs() @ A.mT, **close)
     rank = int(torch.linalg.matrix_rank(A @ law.covs()[0]))
-    assert (got.spectrum[..., 0, :] > 0).sum() == rank
+    assert (got.spectral().covariance.spectrum[..., 0, :] > 0).sum() == rank
 
 
 @named(LAWS)
@@ -383,8 +384,7 @@ def test_a_batch_of_laws_is_its_laws_one_by_one(name):
 @named(SMOOTH)
 def test_numbers_keep_the_type_of_the_law(name):
     law = SMOOTH[name]
-    parts = (law.logw, law.means, law.basis, law.spectrum, law.floor)
-    single = laws.Mixture(*(u.float() for u in parts))
+    single = law.to(torch.float32)
     x = near(law).float()
     for u in (
         single.log_prob(x),
@@ -404,8 +404,7 @@ def test_numbers_keep_the_type_of_the_law(name):
 @named(SMOOTH)
 def test_laws_on_the_gpu_agree(name):
     law = SMOOTH[name]
-    parts = (law.logw, law.means, law.basis, law.spectrum, law.floor)
-    far, x = laws.Mixture(*(u.cuda() for u in parts)), near(law)
+    far, x = law.to("cuda"), near(law)
     torch.testing.assert_close(far.score(x.cuda()).cpu(), law.score(x), **close)
     torch.testing.assert_close(far.push(2.0).cov().cpu(), law.push(2.0).cov(), **close)
     assert far.sample(3, shapes.rng(0, "cuda")).is_cuda
@@ -520,8 +519,10 @@ BATCH = ONE.scale(torch.ones(4, dtype=torch.float64))
 
 def raw(**change) -> laws.Mixture:
     """A Mixture by its fields, some of them wrong."""
-    parts = {n: getattr(MIX, n) for n in ("logw", "means", "basis", "spectrum")}
-    return laws.Mixture(**(parts | {"floor": MIX.floor} | change))
+    cov = MIX.covariance
+    cov = {n: change.pop(n, getattr(cov, n)) for n in ("basis", "spectrum", "floor")}
+    parts = {"logw": MIX.logw, "means": MIX.means} | change
+    return laws.Mixture(**parts, covariance=laws.Spectral(**cov))
 
 
 V, S, T = ValueError, laws.SingularLaw, TypeError
@@ -572,24 +573,24 @@ WRONG = {
     "fit nan": (V, "x holds NaN", lambda: laws.fit_gaussian(eye * nan)),
     "fit ints": (T, "x is torch.int64", lambda: laws.fit_gaussian(ints)),
     "raw means": (V, "do not belong together", lambda: raw(means=eye[:2])),
-    "raw basis axis": (V, "axes of a Mixture", lambda: raw(basis=eye)),
+    "raw basis axis": (V, "basis has shape .*3 axes", lambda: raw(basis=eye)),
     "raw logw": (V, "axes of a Mixture", lambda: raw(logw=W[0])),
-    "raw spectrum axis": (V, "axes of a Mixture", lambda: raw(spectrum=m3)),
+    "raw spectrum axis": (V, "spectrum has shape .*2 axes", lambda: raw(spectrum=m3)),
     "raw spectrum rows": (
         V,
         "spectrum has 2 components; it must have 1 or 3",
-        lambda: raw(spectrum=MIX.spectrum[:2]),
+        lambda: raw(spectrum=MIX.covariance.spectrum[:2]),
     ),
     "raw basis rows": (
         V,
         "basis has 2 components",
-        lambda: raw(basis=MIX.basis[:2]),
+        lambda: raw(basis=MIX.covariance.basis[:2]),
     ),
     "raw floor rows": (V, "floor has 2", lambda: raw(floor=W[:2])),
     "raw spectrum < 0": (
         V,
         "variance is negative",
-        lambda: raw(spectrum=-MIX.spectrum),
+        lambda: raw(spectrum=-MIX.covariance.spectrum),
     ),
     "raw floor < 0": (V, "variance is negative", lambda: raw(floor=-W)),
     "raw logw nan": (V, "logw holds NaN", lambda: raw(logw=W * nan)),
@@ -597,32 +598,32 @@ WRONG = {
     "raw logw ints": (T, "logw is torch.int64", lambda: raw(logw=ints[0])),
     "push shape": (
         V,
-        r"A has shape \(2, 5\).*\(2, 3\)",
+        r"A has shape \(2, 5\).*\(e, 3\)",
         lambda: ONE.push(eye.new_ones(2, 5)),
     ),
     "push vector": (V, r"A has shape \(3,\)", lambda: ONE.push(m3)),
     "push cube": (V, r"A has shape \(1, 3, 3\)", lambda: ONE.push(eye[None])),
     "push nan": (V, "A holds NaN", lambda: ONE.push(eye * nan)),
-    "push nan number": (V, "a holds NaN", lambda: ONE.push(nan)),
+    "push nan number": (V, "A holds NaN", lambda: ONE.push(nan)),
     "push c nan": (V, "c holds NaN", lambda: ONE.push(1.0, nan)),
     "push c shape": (V, r"c has shape \(2,\)", lambda: ONE.push(1.0, m3[:2])),
     "push c shape 2": (V, r"c has shape \(3,\)", lambda: ONE.push(eye[:2], m3)),
-    "push a batch": (V, r"batch shape \(4,\)", lambda: BATCH.push(eye)),
+    "push a batch": (V, r"each law of \(4,\)", lambda: BATCH.push(eye.expand(3, 3, 3))),
     "scale a batch": (V, r"a has shape \(3,\).*\(4,\)", lambda: BATCH.scale(m3)),
     "blur < 0": (V, "variance -1 was added", lambda: ONE.blur(-1.0)),
     "blur nan": (V, "variance nan was added", lambda: ONE.blur(nan)),
-    "blur inf": (V, "spectrum holds NaN or inf", lambda: ONE.blur(inf)),
+    "blur inf": (V, "variance inf was added", lambda: ONE.blur(inf)),
     "blur batch": (V, r"v has shape \(3,\).*\(4,\)", lambda: BATCH.blur(m3.abs())),
     "given y": (V, r"y has shape .*3\)", lambda: ONE.given(1.0, eye[:, :2], 1.0)),
     "given y nan": (V, "y holds NaN", lambda: ONE.given(1.0, m3 * nan, 1.0)),
-    "given a": (V, r"a has shape \(3,\).*\(2,\)", lambda: ONE.given(m3, eye[:2], 1.0)),
+    "given a": (V, r"A has shape \(3,\).*\(2,\)", lambda: ONE.given(m3, eye[:2], 1.0)),
     "given v": (V, r"v has shape \(3,\).*\(2,\)", lambda: ONE.given(1.0, eye[:2], m3)),
-    "given a nan": (V, "a holds NaN", lambda: ONE.given(nan, m3, 1.0)),
+    "given a nan": (V, "A holds NaN", lambda: ONE.given(nan, m3, 1.0)),
     "given v < 0": (V, "variance -1", lambda: ONE.given(1.0, m3, -1.0)),
-    "given exactly nothing": (S, "use v > 0", lambda: ONE.given(0.0, m3, 0.0)),
+    "given exactly nothing": (S, "add noise", lambda: ONE.given(0.0, m3, 0.0)),
     "given a flat law exactly": (
         S,
-        "noiseless in a direction: use v > 0",
+        "zero eigenvalue",
         lambda: ROUGH["flat"].given(1.0, m3, 0.0),
     ),
     "select none": (V, r"components \[\] were", lambda: MIX.select([])),

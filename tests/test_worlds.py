@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from examples import (
+    BRIDGES,
+    JOINTS,
     LAWS,
     PATHS,
     ROUGH,
     SMOOTH,
-    TWO_ENDS,
     D,
     cuda,
     named,
@@ -58,6 +59,12 @@ everywhere = [
     pytest.param(worlds.World(PATHS[p], LAWS[j]), id=f"{p}-{j}")
     for p in PATHS
     for j in LAWS
+]
+between = [
+    pytest.param(worlds.World(BRIDGES[p], JOINTS[j]), id=f"{p}-{j}")
+    for p in BRIDGES
+    for j in JOINTS
+    if BRIDGES[p].g2 != 0 or j != "data"  # else points move along, without a density
 ]
 
 
@@ -177,6 +184,131 @@ def test_without_noise_the_data_is_seen(name):
         post = world.posterior(x, 0.0)
         torch.testing.assert_close(post.mean(), x, **close)
         assert post.cov().abs().max() < 1e-12
+
+
+# -------------------------------------------------------------- two ends
+
+
+def blocks(world: worlds.World, t: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """L m, L cov L' + g^2 and cov L' of every pair, by dense matrices."""
+    c, eye = world.path.at(t), torch.eye(D, dtype=torch.float64)
+    L = torch.cat([c.a * eye, c.b * eye], 1)
+    cross = world.joint.covs() @ L.mT
+    return world.joint.means @ L.mT, L @ cross + c.g2 * eye, cross
+
+
+def mixed(world: worlds.World, t: torch.Tensor) -> MixtureSameFamily:
+    """The law of x_t by torch.distributions."""
+    means, covs, _ = blocks(world, t)
+    return MixtureSameFamily(
+        Categorical(logits=world.joint.logw), MultivariateNormal(means, covs)
+    )
+
+
+@pytest.mark.parametrize("world", between)
+def test_between_two_ends_fields_are_dense_regressions(world):
+    for t in (0.15, 0.5, 0.9):
+        t = torch.tensor(t, dtype=torch.float64)
+        x, c, law = world.draw(6, t.item(), shapes.rng(7))[-1], world.path.at(t), None
+        law, (means, covs, cross) = mixed(world, t), blocks(world, t)
+        each = law.component_distribution.log_prob(x.unsqueeze(1))
+        r = (world.joint.logw + each).softmax(-1)
+        off = torch.linalg.solve(covs, (x.unsqueeze(1) - means).unsqueeze(-1))
+        guess = world.joint.means + (cross @ off).squeeze(-1)
+        x0, x1 = torch.einsum("nk,nkd->nd", r, guess).split(D, -1)
+        s = -torch.einsum("nk,nkd->nd", r, off.squeeze(-1))
+        torch.testing.assert_close(world.log_prob(x, t), law.log_prob(x), **close)
+        torch.testing.assert_close(world.score(x, t), s, **close)
+        torch.testing.assert_close(world.denoise(x, t), x0, **close)
+        torch.testing.assert_close(world.end(x, t), x1, **close)
+        torch.testing.assert_close(world.noise(x, t), -c.g * s, **close)
+        u = c.da * x0 + c.db * x1 - c.gdg * s
+        torch.testing.assert_close(world.velocity(x, t), u, **close)
+
+
+@pytest.mark.parametrize("world", between)
+def test_between_two_ends_velocity_solves_the_continuity_equation(world):
+    for t in (0.3, 0.8):
+        t = torch.tensor(t, dtype=torch.float64, requires_grad=True)
+        flat = world.draw(5, t.item(), shapes.rng(7))[-1].requires_grad_()
+        law = mixed(world, t)
+        rates = torch.stack(
+            [
+                torch.autograd.grad(law.log_prob(y), t, retain_graph=True)[0]
+                for y in flat
+            ]
+        )
+        (slope,) = torch.autograd.grad(law.log_prob(flat).sum(), flat)
+        u = world.velocity(flat, t.detach())
+        div = sum(
+            torch.autograd.grad(u[:, i].sum(), flat, retain_graph=True)[0][:, i]
+            for i in range(D)
+        )
+        size = rates.abs() + div.abs() + (u * slope).sum(-1).abs()
+        assert ((rates + div + (u * slope).sum(-1)).abs() < 1e-9 * (1 + size)).all()
+
+
+@pytest.mark.parametrize("world", between)
+def test_between_two_ends_density_may_be_differentiated_in_time(world):
+    # repeated eigenvalues would make the slope of an eigenvector NaN
+    t = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    x = world.draw(1, 0.4, shapes.rng(7))[-1]
+    (got,) = torch.autograd.grad(world.log_prob(x, t).sum(), t)
+    (want,) = torch.autograd.grad(mixed(world, t).log_prob(x).sum(), t)
+    torch.testing.assert_close(got, want, **close)
+
+
+@pytest.mark.parametrize("world", between)
+def test_between_two_ends_posterior_is_dense_conditioning(world):
+    for t in (0.3, torch.full((4,), 0.3, dtype=torch.float64)):
+        x = normal(4, D, seed=3)
+        one = torch.tensor(0.3, dtype=torch.float64)
+        means, covs, cross = blocks(world, one)
+        gain = torch.linalg.solve(covs, cross.mT).mT
+        off = (x.unsqueeze(1) - means).unsqueeze(-1)
+        got = world.posterior(x, t)
+        want = world.joint.means + (gain @ off).squeeze(-1)
+        torch.testing.assert_close(got.means, want, **close)
+        left = (world.joint.covs() - gain @ cross.mT).expand_as(got.covs())
+        torch.testing.assert_close(got.covs(), left, **close)
+        want = mixed(world, one).component_distribution.log_prob(x.unsqueeze(1))
+        want = (want + world.joint.logw).log_softmax(-1)
+        torch.testing.assert_close(got.logw, want, **close)
+
+
+@pytest.mark.parametrize("world", between)
+def test_between_two_ends_one_time_per_point_is_the_points_one_by_one(world):
+    x, t = 2 * normal(D, D), 0.1 + 0.8 * uniform(D)  # as many points as dimensions
+    for what in (*FIELDS, "end", "log_prob"):
+        got = getattr(world, what)(x, t)
+        for i in range(D):
+            one = getattr(world, what)(x[i], t[i])
+            torch.testing.assert_close(got[i], one, **close)
+    torch.testing.assert_close(world.law(t).score(x), world.score(x, t), **close)
+
+
+@pytest.mark.parametrize("world", between)
+def test_between_two_ends_draws_fit_the_fields(world):
+    n = 20_000
+    x0, x1, z, x = world.draw(n, 0.3, shapes.rng(8))
+    c = world.path.at(0.3)
+    torch.testing.assert_close(x, c.a * x0 + c.b * x1 + c.g * z)
+    zero, test = torch.zeros(D, D, dtype=x.dtype), torch.sin(x).unsqueeze(-1)
+    six_sigma(x, world.law(0.3).mean())
+    for got, want in ((world.denoise, x0), (world.end, x1), (world.noise, z)):
+        six_sigma(test * (want - got(x, 0.3)).unsqueeze(-2), zero)
+
+
+@named(LAWS)
+def test_a_second_end_of_noise_is_noise(name):
+    law, x, t = LAWS[name], normal(5, D), 0.1 + 0.8 * uniform(5)
+    noise = laws.gaussian(torch.zeros(D, dtype=torch.float64), 1.0)
+    two, one = worlds.World(BRIDGES["straight"], law.pair(noise)), None
+    one = worlds.World(STRAIGHT, law)
+    for what in ("log_prob", "score", "velocity", "denoise"):
+        got, want = getattr(two, what)(x, t), getattr(one, what)(x, t)
+        torch.testing.assert_close(got, want, **close)
+    torch.testing.assert_close(two.end(x, t), one.noise(x, t), **close)
 
 
 # ---------------------------------------------------------- times per point
@@ -308,8 +440,7 @@ def test_much_noise_shrinks_to_the_mean_as_the_linear_filter():
 @named(SMOOTH)
 def test_the_type_is_that_of_the_law(name):
     law = SMOOTH[name]
-    parts = (law.logw, law.means, law.basis, law.spectrum, law.floor)
-    single = laws.Mixture(*(u.float() for u in parts))
+    single = law.to(torch.float32)
     x = normal(5, D)
     for path in PATHS.values():
         for t in (0.5, torch.tensor(0.5).double(), 0.5 * torch.ones(5)):
@@ -325,8 +456,7 @@ def test_the_type_is_that_of_the_law(name):
 @named(LAWS)
 def test_worlds_on_the_gpu_agree(name):
     law, x, t = LAWS[name], normal(5, D), uniform(5) + 1e-3
-    parts = (law.logw, law.means, law.basis, law.spectrum, law.floor)
-    far = worlds.World(PATHS["vp"], laws.Mixture(*(u.cuda() for u in parts)))
+    far = worlds.World(PATHS["vp"], law.to("cuda"))
     near = worlds.World(PATHS["vp"], law)
     for what in FIELDS:
         got = getattr(far, what)(x.cuda(), t.cuda())
@@ -344,8 +474,14 @@ per_point = r"t has shape \(3,\).*one time per point, \(4,\)"
 WRONG = {
     "two ends": (
         V,
-        "second end, b = t; it must have b = 0",
-        lambda: worlds.World(TWO_ENDS, SMOOTH["mixture"]),
+        "joint has 3 dimensions.*two ends.*from `pair`",
+        lambda: worlds.World(BRIDGES["straight"], SMOOTH["mixture"]),
+    ),
+    "no end": (V, "one end, b = 0: there is no x1", lambda: W.end(x, 0.5)),
+    "two ends, start": (
+        S,
+        "zero eigenvalue",
+        lambda: worlds.World(BRIDGES["straight"], JOINTS["flat"]).velocity(x, 0.0),
     ),
     "batch": (V, r"joint has batch shape \(2,\)", lambda: worlds.World(EDM, BATCH)),
     "x shape": (V, r"x has shape \(4, 2\)", lambda: W.score(x[:, :2], 0.5)),
@@ -368,7 +504,7 @@ WRONG = {
     "flat velocity": (S, "zero eigenvalue", lambda: FLAT.velocity(x, 0.0)),
     "flat denoise": (S, "take t > 0", lambda: FLAT.denoise(x, 0.0)),
     "flat log_prob": (S, "take t > 0", lambda: FLAT.log_prob(x, 0.0)),
-    "flat posterior": (S, "noiseless", lambda: FLAT.posterior(x, 0.0)),
+    "flat posterior": (S, "take t > 0", lambda: FLAT.posterior(x, 0.0)),
     "one flat among many": (
         S,
         "take t > 0",

@@ -74,8 +74,8 @@ to survive.
 # %% tags=["setup"]
 pixels, labels = data.digits()
 law = laws.fit_gaussian(pixels)
-m, C, lam = law.mean(), law.cov(), law.spectrum[0]
-U = law.basis[0]
+m, C, lam = law.mean(), law.cov(), law.covariance.spectrum[0]
+U = law.covariance.basis[0]
 {"eigenvalues": len(lam), "zero": int((lam == 0).sum())}
 
 # %% [markdown]

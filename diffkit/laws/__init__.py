@@ -1,14 +1,29 @@
-"""Laws: mixtures of Gaussians, closed under everything the book does."""
+"""Laws: mixtures of Gaussians, closed under everything the book does.
 
-from .families import dataset, fit_gaussian, gaussian, mixture
-from .mixture import Mixture, SingularLaw, nonzero
+One class, `Mixture`, is a Gaussian (one component), a Gaussian mixture, a finite
+data set (zero covariance), the exact posterior of an inverse problem, a class
+conditional, and the joint law of the two ends of a path. It is closed under
+
+    push    A x + c                  given   x, when A x + noise was observed
+    blur    x + noise                select  some of the components
+    blend   sum_e L_e X_e + noise    pair    two laws, jointly
+
+Zero eigenvalues are first class; what needs a density then raises `SingularLaw`.
+"""
+
+from .covariance import Factored, Spectral
+from .families import dataset, fit_gaussian, gaussian, grid, mixture, ring
+from .mixture import Mixture, SingularLaw
 
 __all__ = [
+    "Factored",
     "Mixture",
     "SingularLaw",
+    "Spectral",
     "dataset",
     "fit_gaussian",
     "gaussian",
+    "grid",
     "mixture",
-    "nonzero",
+    "ring",
 ]

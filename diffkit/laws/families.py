@@ -7,30 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from ..shapes import Float, Square, finite, floating
+from ..shapes import Float, finite, floating
+from .covariance import Spectral, spectral
 from .mixture import Mixture
-
-
-def _eigen(cov: Square) -> tuple[Tensor, Tensor]:
-    """Basis and spectrum of dense covariances; rounding errors below 0 become 0.
-
-    Raises: ValueError if a matrix is not symmetric or not positive semi-definite.
-    """
-    finite("cov", floating("cov", cov))
-    if cov.ndim < 2 or cov.shape[-1] != cov.shape[-2]:
-        raise ValueError(f"cov has shape {tuple(cov.shape)}; it must be square")
-    top = cov.abs().amax((-2, -1), keepdim=True)
-    if ((cov - cov.mT).abs() > 1e-6 * top).any():
-        raise ValueError("cov is not symmetric")
-    spectrum, basis = torch.linalg.eigh((cov + cov.mT) / 2)
-    slack = cov.shape[-1] * torch.finfo(cov.dtype).eps * spectrum.abs().amax(-1)
-    if (spectrum < -slack.unsqueeze(-1)).any():
-        raise ValueError(
-            f"cov has the eigenvalue {spectrum.min().item():.3g}; "
-            "it must be positive semi-definite"
-        )
-    dust = spectrum < slack.unsqueeze(-1)
-    return basis, spectrum.where(~dust, torch.zeros_like(spectrum))
 
 
 def mixture(
@@ -60,14 +39,14 @@ def mixture(
         if not 0 <= cov < math.inf:
             raise ValueError(f"the variance is {cov.item():g}; it must be >= 0")
         none = means.new_zeros(1, d, 0)
-        return Mixture(weights.log(), means, none, none[:, 0], cov.reshape(1))
+        flat = Spectral(none, none[:, 0], cov.reshape(1))
+        return Mixture(weights.log(), means, flat)
     if cov.shape not in ((d, d), (k, d, d)):
         raise ValueError(
             f"cov has shape {tuple(cov.shape)}; it must be ({d}, {d}) or "
             f"({k}, {d}, {d})"
         )
-    basis, spectrum = _eigen(cov if cov.ndim == 3 else cov.unsqueeze(0))
-    return Mixture(weights.log(), means, basis, spectrum, spectrum.new_zeros(1))
+    return Mixture(weights.log(), means, spectral(cov, d))
 
 
 def gaussian(mean: Float[Tensor, " d"], cov: Tensor | float | int) -> Mixture:
@@ -90,3 +69,37 @@ def fit_gaussian(x: Float[Tensor, "n d"]) -> Mixture:
         raise ValueError(f"x has shape {tuple(x.shape)}; it must be (n, d) with n > 0")
     off = finite("x", x) - x.mean(0)
     return gaussian(x.mean(0), off.mT @ off / len(x))
+
+
+def ring(k: int, radius: float | int = 1.0, sd: float | int = 0.1) -> Mixture:
+    """k equal Gaussians of standard deviation sd, evenly on a circle in the plane.
+
+    The first stands at (radius, 0). Raises: ValueError for k < 1 or numbers < 0.
+    """
+    angle = 2 * math.pi * torch.arange(_modes("k", k), dtype=torch.float64) / k
+    circle = torch.stack([angle.cos(), angle.sin()], -1)
+    return mixture(_size("radius", radius) * circle, _size("sd", sd) ** 2)
+
+
+def grid(
+    side: int, spacing: float | int = 1.0, sd: float | int = 0.1, d: int = 2
+) -> Mixture:
+    """side^d equal Gaussians of standard deviation sd, on a cubic grid around 0.
+
+    spacing: the distance of neighbours. Raises: ValueError as for `ring`.
+    """
+    line = torch.arange(_modes("side", side), dtype=torch.float64) - (side - 1) / 2
+    knots = torch.cartesian_prod(*[line] * _modes("d", d)).reshape(-1, d)
+    return mixture(_size("spacing", spacing) * knots, _size("sd", sd) ** 2)
+
+
+def _modes(name: str, n: int) -> int:
+    if n < 1:
+        raise ValueError(f"{name} is {n}; it must be >= 1")
+    return n
+
+
+def _size(name: str, value: float | int) -> float | int:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} is {value}; it must be finite and >= 0")
+    return value

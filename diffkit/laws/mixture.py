@@ -1,19 +1,18 @@
-"""Laws: mixtures of Gaussians, closed under everything the book does.
+"""Mixtures of Gaussians: densities, scores, posteriors and couplings in closed form.
 
-One class is a Gaussian (one component), a Gaussian mixture, a finite data set
-(zero covariance), and the exact posterior of any of them. Covariances are kept
-by their spectrum,
+With r_k(x) the probability of component k given the observation
+x = sum_e L_e X_e + sqrt(v) z of X = (X_1, ..., X_E), every regression is a mean of
+linear ones: for the target Y = sum_e P_e X_e + (c / sqrt(v)) z
 
-    cov_k = U_k diag(spectrum_k) U_k' + floor_k (I - U_k U_k'),
+    E[Y | x] = sum_k r_k [P m_k + cov_k(Y, x) cov_k(x)^-1 (x - L m_k)].
 
-so scaling, added noise and conditioning on a noisy copy change numbers, never
-the basis: nothing is factorised twice. Zero eigenvalues are first class; what
-needs a density then raises `SingularLaw`.
+Scores, denoisers and velocities are this formula with different P and c.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,8 +20,12 @@ import torch
 from torch import Tensor
 
 from ..shapes import Float, Points, finite, floating, points, trailing
+from .covariance import Factored, Spectral, spectral
 
 LOG_2PI = math.log(2 * math.pi)
+PAIRS = 100_000  # components of a joint law
+MARGIN = 1e-6  # how well a coupling must have the weights of its ends
+ROOM = 2**23  # numbers held at once, by one step over the points: 64 MB
 
 
 class SingularLaw(ValueError):
@@ -33,46 +36,31 @@ class SingularLaw(ValueError):
 class Mixture:
     """sum_k w_k N(m_k, cov_k), or a batch of such laws; B is the batch shape.
 
-    logw (*B, K): log weights, made to sum to one; means (*B, K, d);
-    basis (K|1, d, r): orthonormal columns; spectrum (*B, K|1, r) and floor
-    (*B, K|1): eigenvalues on and off the span, >= 0.
+    logw (*B, K): log weights, made to sum to one; means (*B, K, d); covariance:
+    `Spectral` or `Factored`, of K components or of one that all share.
     Raises: ValueError in one sentence. Checked: painters/score, tests/test_laws.py
     """
 
     logw: Tensor
     means: Tensor
-    basis: Tensor
-    spectrum: Tensor
-    floor: Tensor
+    covariance: Spectral | Factored
 
     def __post_init__(self) -> None:
-        for name in ("logw", "means", "basis", "spectrum", "floor"):
-            floating(name, getattr(self, name))
-        for name in ("means", "basis", "spectrum", "floor"):
-            finite(name, getattr(self, name))
-        for name, axes in (("logw", 1), ("means", 2), ("spectrum", 2), ("floor", 1)):
-            if getattr(self, name).ndim < axes or self.basis.ndim != 3:
-                raise ValueError(
-                    f"{name} {tuple(getattr(self, name).shape)} and basis "
-                    f"{tuple(self.basis.shape)} do not have the axes of a Mixture"
-                )
-        k, (_, d, r) = self.logw.shape[-1], self.basis.shape
+        floating("logw", self.logw)
+        finite("means", floating("means", self.means))
+        if self.logw.ndim < 1 or self.means.ndim < 2:
+            raise ValueError(
+                f"logw {tuple(self.logw.shape)} and means {tuple(self.means.shape)} "
+                "do not have the axes of a Mixture, (*B, K) and (*B, K, d)"
+            )
+        (k, d), cov = self.means.shape[-2:], self.covariance
         if not k or not d:
             raise ValueError(f"{k} components in {d} dimensions; both must be >= 1")
-        if self.means.shape[-2:] != (k, d) or self.spectrum.shape[-1] != r:
+        if self.logw.shape[-1] != k or cov.d != d or cov.k not in (1, k):
             raise ValueError(
-                f"{k} weights, means {tuple(self.means.shape)}, basis "
-                f"{tuple(self.basis.shape)} and spectrum "
-                f"{tuple(self.spectrum.shape)} do not belong together"
+                f"{self.logw.shape[-1]} weights, means {tuple(self.means.shape)} and "
+                f"{cov.k} covariances in {cov.d} dimensions do not belong together"
             )
-        for name, axis in (("basis", 0), ("spectrum", -2), ("floor", -1)):
-            if getattr(self, name).shape[axis] not in (1, k):
-                raise ValueError(
-                    f"{name} has {getattr(self, name).shape[axis]} components; "
-                    f"it must have 1 or {k}"
-                )
-        if (self.spectrum < 0).any() or (self.floor < 0).any():
-            raise ValueError("a variance is negative; eigenvalues must be >= 0")
         if torch.isnan(self.logw).any() or not (self.logw < math.inf).all():
             raise ValueError("logw holds NaN or +inf; weights must be finite")
         total = self.logw.logsumexp(-1, keepdim=True)
@@ -95,27 +83,13 @@ class Mixture:
     @property
     def batch(self) -> torch.Size:
         """The batch shape B."""
-        return torch.broadcast_shapes(
-            self.logw.shape[:-1],
-            self.means.shape[:-2],
-            self.spectrum.shape[:-2],
-            self.floor.shape[:-1],
-        )
-
-    @property
-    def one_shape(self) -> bool:
-        """Whether all components share one covariance."""
-        return (
-            max(self.basis.shape[0], self.spectrum.shape[-2], self.floor.shape[-1]) == 1
-        )
+        own = self.logw.shape[:-1], self.means.shape[:-2]
+        return torch.broadcast_shapes(*own, self.covariance.batch)
 
     @property
     def singular(self) -> bool:
         """Whether some component has a zero eigenvalue, so no density."""
-        full = self.basis.shape[-1] == self.d
-        return bool(
-            (self.spectrum == 0).any() or (not full and (self.floor == 0).any())
-        )
+        return self.covariance.singular
 
     def mean(self) -> Float[Tensor, "*B d"]:
         """sum_k w_k m_k."""
@@ -123,106 +97,113 @@ class Mixture:
 
     def cov(self) -> Float[Tensor, "*B d d"]:
         """sum_k w_k (cov_k + m_k m_k') - m m'."""
-        w = self.logw.exp()
+        w = self.logw.exp().unsqueeze(-1)
         off = self.means - self.mean().unsqueeze(-2)
-        between = torch.einsum("...k,...ki,...kj->...ij", w, off, off)
-        within = (w[..., None, None] * self.covs()).sum(-3)
-        return within + between
+        within = self.covariance.dense()
+        if self.covariance.k > 1:
+            within = (w.unsqueeze(-1) * within).sum(-3)
+        else:
+            within = within.squeeze(-3)
+        return within + (w * off).mT @ off
 
     def covs(self) -> Float[Tensor, "*B K d d"]:
         """The dense covariance of every component."""
-        lift = self.spectrum - self.floor.unsqueeze(-1)
-        span = torch.einsum("kir,...kr,kjr->...kij", self.basis, lift, self.basis)
-        eye = torch.eye(self.d, dtype=self.means.dtype, device=self.means.device)
-        dense = span + self.floor[..., None, None] * eye
-        return dense.expand(*dense.shape[:-3], self.k, self.d, self.d)
+        dense = self.covariance.dense()
+        return dense.expand(*self.batch, self.k, self.d, self.d)
+
+    def spectral(self) -> Mixture:
+        """The same law, its covariances by their eigenvalues. No batch."""
+        return replace(self, covariance=self.covariance.spectral())
+
+    def to(self, *args: Any) -> Mixture:
+        """The same law in another dtype, or on another device."""
+        parts = (u.to(*args) for u in (self.logw, self.means, self.covariance))
+        return Mixture(*parts)
 
     # -------------------------------------------------- the closed algebra
 
     def push(self, A: Tensor | float | int, c: Tensor | float | int = 0.0) -> Mixture:
-        """The law of A x + c. A: a number or a matrix (e, d); c: a number or (e,).
+        """The law of A x + c. A: a number or a matrix (*B, e, d); c: a number or (e,).
 
-        A number keeps the basis. A matrix gets a new one, from the singular values
-        of A cov^1/2: those of A cov A' could come out negative by rounding.
+        Singular and non-square matrices are allowed. One number per law: `scale`.
         """
-        A, c = self._number(A), finite("c", self._number(c))
-        e = len(A) if A.ndim == 2 else self.d
+        A, c = finite("A", self._number(A)), finite("c", self._number(c))
+        e = A.shape[-2] if A.ndim > 1 else self.d
         if c.shape not in ((), (e,)):
             raise ValueError(f"c has shape {tuple(c.shape)}; it must be () or ({e},)")
         if A.ndim == 0:
-            scaled = self.scale(A)
-            return replace(scaled, means=scaled.means + c)
-        if A.shape != (e, self.d) or self.batch:
+            moved = self.scale(A)
+        elif A.shape[-1] == self.d and A.shape[:-2] in ((), self.batch) and A.ndim > 1:
+            covariance = self.covariance.factored().push(A)
+            moved = Mixture(self.logw, self.means @ A.mT, covariance)
+        else:
             raise ValueError(
-                f"A has shape {tuple(A.shape)} and the law batch shape "
-                f"{tuple(self.batch)}; A must be a number, or ({e}, {self.d}) and "
-                "the law without batch"
+                f"A has shape {tuple(A.shape)}; it must be a number, a matrix "
+                f"(e, {self.d}), or one matrix for each law of {tuple(self.batch)}"
             )
-        finite("A", A)
-        lift = self.spectrum.sqrt() - self.floor.sqrt().unsqueeze(-1)
-        root = (self.basis * lift.unsqueeze(-2)) @ self.basis.mT + self.floor.sqrt()[
-            ..., None, None
-        ] * torch.eye(self.d).to(A)
-        basis, size, _ = torch.linalg.svd(A @ root, full_matrices=False)
-        dust = torch.finfo(A.dtype).eps * (e + self.d) * torch.linalg.matrix_norm(A)
-        dust = (dust * torch.linalg.matrix_norm(root)).unsqueeze(-1)
-        spectrum = size.where(size > dust, torch.zeros_like(size)) ** 2
-        floor = torch.zeros_like(spectrum[..., 0])
-        return Mixture(self.logw, self.means @ A.mT + c, basis, spectrum, floor)
+        return replace(moved, means=moved.means + c)
 
     def scale(self, a: Tensor | float | int) -> Mixture:
         """The law of a x. a: a number, or one per batch entry (*B)."""
-        a = finite("a", self._per_law("a", a)).unsqueeze(-1)  # (*B, 1) against K
-        return replace(
-            self,
-            means=a.unsqueeze(-1) * self.means,
-            spectrum=(a**2).unsqueeze(-1) * self.spectrum,
-            floor=a**2 * self.floor,
-        )
+        return self.blend((finite("a", self._per_law("a", a)),))
 
-    def blur(self, v: Tensor | float | int) -> Mixture:
-        """The law of x + sqrt(v) z. v: a variance, or one per batch entry (*B)."""
-        v = self._per_law("v", v)
-        if not (v >= 0).all():
-            raise ValueError(f"variance {v.min().item():g} was added; it must be >= 0")
-        v = v.unsqueeze(-1)
-        return replace(
-            self, spectrum=self.spectrum + v.unsqueeze(-1), floor=self.floor + v
-        )
+    def blur(self, v: Tensor | float | int = 0.0, cov: Tensor | None = None) -> Mixture:
+        """The law of x + sqrt(v) z. v: a variance, or one per batch entry (*B).
+
+        cov: a matrix (d, d), for noise N(0, cov) besides.
+        """
+        covariance = self.covariance.blur(_variance(self._per_law("v", v)))
+        if cov is not None:
+            root = spectral(self._number(cov), self.d).factored().whole()
+            covariance = covariance.factored().widen(root.squeeze(0))
+        return replace(self, covariance=covariance)
+
+    def blend(self, L: Sequence[Tensor], v: Tensor | float | int = 0.0) -> Mixture:
+        """The law of sum_e L_e X_e + sqrt(v) z, where X = (X_1, ..., X_E).
+
+        L, v: numbers, or one per law of the batch (*B); E divides d.
+        """
+        if not len(L) or self.d % len(L):
+            raise ValueError(f"{self.d} dimensions are no {len(L)} ends of one size")
+        cov = self.covariance if len(L) == 1 else self.covariance.factored()
+        covariance = cov.blend(L).blur(_variance(self._number(v)))
+        return Mixture(self.logw, _blend(L, self.means, 2), covariance)
 
     def given(
-        self, a: Tensor | float | int, y: Points, v: Tensor | float | int
+        self, A: Tensor | float | int, y: Points, v: Tensor | float | int
     ) -> Mixture:
-        """The law of x given y = a x + sqrt(v) z, with batch shape y.shape[:-1].
+        """The law of x given y = A x + sqrt(v) z, with batch shape y.shape[:-1].
 
-        a, v: numbers, or one per observation. The posterior eigenvalues are
-        lambda v / (a^2 lambda + v): no difference of nearly equal numbers.
-        Raises: SingularLaw where v = 0 meets a zero eigenvalue or a = 0.
-        Checked: painters/endpoint, tests/test_laws.py
+        A: a number, one per observation (*n), or a matrix (e, d) or (*n, e, d);
+        y: (*n, e); v: a variance, one per observation, or the noise's cov (e, e).
+        Raises: SingularLaw where the observation has no density (v = 0 meets a zero
+        eigenvalue, say). Checked: painters/endpoint, tests/test_laws.py
         """
-        points(y, self.d, "y")
-        a, v = self._number(a), self._number(v)
-        for name, u in (("a", a), ("v", v)):
-            if u.ndim and u.shape != y.shape[:-1]:
+        A, v = finite("A", self._number(A)), self._number(v)
+        points(y, self.d if A.ndim < 2 or A.shape == y.shape[:-1] else None, "y")
+        rows, e = y.shape[:-1], y.shape[-1]
+        matrix = A.shape[-2:] == (e, self.d) and A.shape[:-2] in ((), rows)
+        forms = {"A": (A, matrix, (e, self.d)), "v": (v, v.shape == (e, e), (e, e))}
+        for name, (u, matrix, size) in forms.items():
+            if (u.shape in ((), rows)) is matrix:  # neither, or readable as both
                 raise ValueError(
-                    f"{name} has shape {tuple(u.shape)}; it must be a number or one "
-                    f"per observation, {tuple(y.shape[:-1])}"
+                    f"{name} has shape {tuple(u.shape)}; it must be a number, one per "
+                    f"observation {tuple(rows)} or a matrix {size}, and not look like "
+                    "both"
                 )
-        seen = self.scale(a).blur(v)
-        if seen.singular:
-            raise SingularLaw("the observation is noiseless in a direction: use v > 0")
-        on, off = self.spectrum / seen.spectrum, self.floor / nonzero(seen.floor)
-        a1, v1, rows = a.unsqueeze(-1), v.unsqueeze(-1), y.shape[:-1]  # against K
-        a2, v2 = a1.unsqueeze(-1), v1.unsqueeze(-1)  # against K, r
-        shift = seen.apply(y.unsqueeze(-2) - seen.means, a2 * on, a1 * off)
-        on, off = v2 * on, v1 * off
-        return Mixture(
-            seen._log_joint(y),
-            self.means + shift,
-            self.basis,
-            on.expand(*rows, *on.shape[-2:]),
-            off.expand(*rows, off.shape[-1]),
-        )
+        if A.shape in ((), rows) and v.shape in ((), rows):
+            return self.posterior(y, (A,), v)
+        if self.batch:
+            raise ValueError(
+                f"the law has batch shape {tuple(self.batch)}; a matrix is observed "
+                "of a law without batch"
+            )
+        eye = torch.eye(e, dtype=y.dtype, device=y.device)
+        A = A if A.ndim > 1 else A[..., None, None] * eye
+        noise = spectral(v, e).factored().factor if v.ndim > 1 else None
+        if noise is None:
+            noise = _variance(v).sqrt()[..., None, None, None] * eye
+        return self._given_matrix(A, y, noise)
 
     def select(self, keep: Tensor | list[int]) -> Mixture:
         """The law of some of the components, their weights made to sum to one."""
@@ -235,12 +216,47 @@ class Mixture:
                 f"components {keep.tolist()} were selected; give at least one of "
                 f"0 to {self.k - 1}, or a mask of {self.k}"
             )
-        one = {n: getattr(self, n) for n in ("basis", "spectrum", "floor")}
-        axis = {"basis": 0, "spectrum": -2, "floor": -1}
-        for name, value in one.items():
-            if value.shape[axis[name]] > 1:
-                one[name] = value.movedim(axis[name], 0)[keep].movedim(0, axis[name])
-        return Mixture(self.logw[..., keep], self.means[..., keep, :], **one)
+        covariance = self.covariance.rows(keep)
+        return Mixture(self.logw[..., keep], self.means[..., keep, :], covariance)
+
+    def pair(
+        self,
+        other: Mixture,
+        cross: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Mixture:
+        """A joint law of (x0, x1) in R^(d + e), with this law and ``other`` as margins.
+
+        cross: the covariance of x0 and x1 within a pair of components, (d, e) or
+        (K, L, d, e), zero by default. weights: (K, L), the probability of each pair,
+        independent by default. Pairs of weight zero are dropped.
+        Raises: ValueError if the margins differ from the weights of the two laws, if
+        cross fits no joint law, or for more than 100,000 pairs.
+        Checked: tests/test_laws.py
+        """
+        if self.batch or other.batch:
+            raise ValueError("laws with a batch shape were paired; give single laws")
+        if weights is None:
+            logw = self.logw.unsqueeze(1) + other.logw
+        else:
+            logw = self._coupled(other, weights)
+        i, j = torch.nonzero(logw > -math.inf, as_tuple=True)
+        if len(i) > PAIRS:
+            raise ValueError(
+                f"{len(i)} pairs of components; at most {PAIRS} can be paired"
+            )
+        mine, theirs = self.covariance.rows(i), other.covariance.rows(j)
+        if cross is None:
+            a, b = mine.factored().whole(), theirs.factored().whole()
+            right = a.new_zeros(1, a.shape[1], b.shape[2])
+            left = a.new_zeros(1, b.shape[1], a.shape[2])
+            covariance = Factored(_blocks(a, right, left, b), a.new_zeros(1))
+        else:
+            cross = self._cross(other, cross, i, j)
+            joint = _blocks(mine.dense(), cross, cross.mT, theirs.dense())
+            covariance = spectral(joint, self.d + other.d)
+        means = torch.cat([self.means[i], other.means[j]], -1)
+        return Mixture(logw[i, j], means, covariance)
 
     # ------------------------------------------------- density and moments
 
@@ -249,83 +265,204 @@ class Mixture:
 
         x: (*n, d), or (*B, d) against a batch. Raises: SingularLaw without density.
         """
-        self._dense()
-        return self._log_joint(self._points(x)).logsumexp(-1)
+        return self.log_seen(self._points(x), (self._number(1.0),), self._number(0.0))
 
     def responsibilities(self, x: Points) -> Float[Tensor, "*n K"]:
         """The probability that x came from each component."""
-        self._dense()
-        return self._log_joint(self._points(x)).softmax(-1)
+        one = (self._number(1.0),)
+        return self._log_joint(self._points(x), one, self._seen(one)).softmax(-1)
 
     def score(self, x: Points) -> Points:
         """grad_x log p(x) = sum_k r_k cov_k^-1 (m_k - x)."""
-        self._dense()
-        return -self.expect(
-            self._points(x), 0.0, 1 / self.spectrum, 1 / nonzero(self.floor)
-        )
+        one, zero = self._number(1.0), self._number(0.0)
+        return self.expect(self._points(x), (one,), zero, (zero,), -one)
 
-    def apply(self, v: Tensor, on: Tensor, off: Tensor) -> Tensor:
-        """h v for every component: U diag(on) U'v + off (v - U U'v).
+    def log_seen(
+        self, x: Points, L: Sequence[Tensor], v: Tensor
+    ) -> Float[Tensor, "*n"]:
+        """log p(x) of the observation x = sum_e L_e X_e + sqrt(v) z.
 
-        A function h of the covariance, given by its eigenvalues ``on`` (shaped like
-        spectrum) and ``off`` (shaped like floor). v: (..., K|1, d).
+        L, v: numbers, or one per point (*n).
         """
-        c = torch.einsum("kdr,...kd->...kr", self.basis, v)
-        span = torch.einsum("kdr,...kr->...kd", self.basis, on * c)
-        if self.basis.shape[-1] == self.d:
-            return span
-        back = torch.einsum("kdr,...kr->...kd", self.basis, c)
-        return span + off.unsqueeze(-1) * (v - back)
+
+        def part(x: Tensor, v: Tensor, *L: Tensor) -> Tensor:
+            return self._log_joint(x, L, self._seen(L, v)).logsumexp(-1)
+
+        return self._by_parts(part, x, v, *L)
 
     def expect(
-        self,
-        x: Points,
-        p: Tensor | float | int,
-        on: Tensor,
-        off: Tensor,
-        q: Tensor | None = None,
+        self, x: Points, L: Sequence[Tensor], v: Tensor, P: Sequence[Tensor], c: Tensor
     ) -> Points:
-        """sum_k r_k(x) [p q_k + h_k (x - m_k)], the form of every mean field.
+        """E[sum_e P_e X_e + (c / sqrt(v)) z | x] for x = sum_e L_e X_e + sqrt(v) z.
 
-        h_k is given by its eigenvalues as in `apply`; p: a number or one per point;
-        q: (K, d), the means by default.
+        The form of every field. L, v, P, c: numbers, or one per point (*n); x: (*n, d).
+        Raises: SingularLaw where x has no density.
         """
-        one = self.k == 1  # then nothing is to be weighed, and nothing to compute
-        r = x.new_ones(*x.shape[:-1], 1) if one else self._log_joint(x).softmax(-1)
-        p, q = self._number(p), self.means if q is None else q
-        if self.one_shape:  # the filter is linear: average over components first
-            m, q = ((r.unsqueeze(-2) @ v).squeeze(-2) for v in (self.means, q))
-            h = self.apply((x - m).unsqueeze(-2), on, off).squeeze(-2)
-            return trailing(p, m) * q + h
-        h = self.apply(x.unsqueeze(-2) - self.means, on, off)
-        return (r.unsqueeze(-1) * (trailing(p, h) * q + h)).sum(-2)
+
+        def part(x: Tensor, v: Tensor, c: Tensor, *ends: Tensor) -> Tensor:
+            L, P = ends[: len(ends) // 2], ends[len(ends) // 2 :]
+            seen, cov = self._seen(L, v), self.covariance
+            if len(L) > 1:
+                cov = cov.factored()
+            r = x.new_ones(*x.shape[:-1], 1)
+            if self.k > 1:
+                r = self._log_joint(x, L, seen).softmax(-1)
+            if seen.k == 1:  # the filter is linear: average over components first
+                m = (r.unsqueeze(-2) @ self.means).squeeze(-2)
+                y = (x - _blend(L, m, 1)).unsqueeze(-2)
+                return _blend(P, m, 1) + cov.filter(seen, y, L, P, c).squeeze(-2)
+            y = x.unsqueeze(-2) - _blend(L, self.means, 2)
+            h = cov.filter(seen, y, L, P, c)
+            return (r.unsqueeze(-1) * (_blend(P, self.means, 2) + h)).sum(-2)
+
+        return self._by_parts(part, x, v, c, *L, *P)
+
+    def posterior(self, x: Points, L: Sequence[Tensor], v: Tensor) -> Mixture:
+        """The law of X given x = sum_e L_e X_e + sqrt(v) z, one for each point.
+
+        L, v: numbers, or one per point (*n). With one end the posterior eigenvalues
+        are lambda v / (L^2 lambda + v): no nearly equal numbers are subtracted.
+        Raises: SingularLaw where x has no density.
+        """
+        cov, v, rows = self.covariance, _variance(v), x.shape[:-1]
+        if len(L) > 1 or isinstance(cov, Factored):
+            eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+            A = torch.cat([u[..., None, None] * eye for u in L], -1)
+            return self._given_matrix(A, x, v.sqrt()[..., None, None, None] * eye)
+        seen, one = self._seen(L, v), torch.ones_like(v)
+        off = x.unsqueeze(-2) - _blend(L, self.means, 2)
+        means = self.means + cov.filter(seen, off, L, (one,), one - one)
+        v = v.unsqueeze(-1)
+        on = v.unsqueeze(-1) * cov.spectrum / seen.spectrum
+        floor = v * cov.floor / torch.where(seen.floor == 0, 1.0, seen.floor)
+        on = on.expand(*rows, *on.shape[-2:])
+        left = Spectral(cov.basis, on, floor.expand(*rows, floor.shape[-1]))
+        return Mixture(self._log_joint(x, L, seen), means, left)
 
     def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "n *B d"]:
         """n independent draws for every law of the batch."""
         if n < 0:
             raise ValueError(f"{n} samples were asked for; n must be >= 0")
-        like = {"dtype": self.means.dtype, "device": self.means.device}
         size = self.batch
         w = self.logw.exp().expand(*size, self.k).reshape(-1, self.k)
         k = torch.multinomial(w, max(n, 1), replacement=True, generator=rng)[:, :n]
-        k = k.mT.reshape(n, *size)  # (n, *B)
-        z = torch.randn(n, *size, self.d, generator=rng, **like)
-        means = self.means.expand(*size, self.k, self.d)
-        m = torch.take_along_dim(means.expand(n, *means.shape), k[..., None, None], -2)
-        if self.one_shape:
-            roots = self.spectrum.sqrt(), self.floor.sqrt()
-            return m.squeeze(-2) + self.apply(z.unsqueeze(-2), *roots).squeeze(-2)
-        wide = z.unsqueeze(-2).expand(*z.shape[:-1], self.k, self.d)
-        noise = self.apply(wide, self.spectrum.sqrt(), self.floor.sqrt())
-        return (m + torch.take_along_dim(noise, k[..., None, None], -2)).squeeze(-2)
+        k = k.mT.reshape(n, *size)[..., None, None]  # (n, *B, 1, 1)
+        means = self.means.expand(n, *size, self.k, self.d)
+        noise = self.covariance.noise(n, *size, rng=rng)
+        if self.covariance.k > 1:
+            noise = torch.take_along_dim(noise, k, -2)
+        return (torch.take_along_dim(means, k, -2) + noise).squeeze(-2)
 
     # ------------------------------------------------------------- inside
 
-    def _dense(self) -> None:
-        if self.singular:
+    def _seen(
+        self, L: Sequence[Tensor], v: Tensor | float | int = 0.0
+    ) -> Spectral | Factored:
+        """The covariances of sum_e L_e X_e + sqrt(v) z, none of them singular."""
+        cov = self.covariance if len(L) == 1 else self.covariance.factored()
+        seen = cov.blend(L).blur(self._number(v))
+        if seen.singular:
             raise SingularLaw(
-                "this law has a zero eigenvalue, so no density; add noise first"
+                "the law has a zero eigenvalue here, so no density: add noise "
+                "first, or take t > 0"
             )
+        return seen
+
+    def _log_joint(
+        self, x: Tensor, L: Sequence[Tensor], seen: Spectral | Factored
+    ) -> Float[Tensor, "*n K"]:
+        """log w_k + log N(x; L m_k, seen_k)."""
+        single = self.means.ndim == 2 and seen.k == 1
+        if single and not seen.batch and all(u.ndim == 0 for u in L):
+            # one whitening for all components, then plain distances
+            m = _blend(L, self.means, 2)
+            u, v = (seen.whiten(y.unsqueeze(-2)).squeeze(-2) for y in (x, m))
+            maha = _squares(u, v)
+        elif single and len(L) == 1 and seen.isotropic:
+            # one noise level a point: distances of x / a, or of x alone at a = 0
+            a, zero = trailing(L[0], x), trailing(L[0] == 0, x)
+            near = _squares(x / torch.where(zero, 1.0, a), self.means) * a**2
+            far = (x**2).sum(-1, keepdim=True)
+            maha = torch.where(zero, far, near) / seen.floor
+        else:
+            y = x.unsqueeze(-2) - _blend(L, self.means, 2)
+            maha = (seen.whiten(y) ** 2).sum(-1)
+        return self.logw - (maha + seen.logdet() + x.shape[-1] * LOG_2PI) / 2
+
+    def _by_parts(
+        self, part: Callable[..., Tensor], x: Tensor, *numbers: Tensor
+    ) -> Tensor:
+        """part(x, *numbers) on so many points at a time that memory stays bounded.
+
+        numbers: () or one per point (*n).
+        """
+        rows, each = x.shape[:-1], any(u.ndim for u in numbers)
+        wide = self.covariance.k > 1 or (each and not self.covariance.isotropic)
+        size = max(1, ROOM // (self.k * (self.d if wide else 1)))
+        n = rows.numel()
+        if self.batch or n <= size:
+            return part(x, *numbers)
+        x = x.reshape(n, x.shape[-1])
+        numbers = [u.reshape(n) if u.ndim else u for u in numbers]
+        done = []
+        for i in range(0, n, size):
+            some = (u[i : i + size] if u.ndim else u for u in numbers)
+            done.append(part(x[i : i + size], *some))
+        return torch.cat(done).unflatten(0, rows)
+
+    def _given_matrix(self, A: Tensor, y: Tensor, noise: Tensor) -> Mixture:
+        """One triangular decomposition for evidence, gain and posterior covariance.
+
+            [ A F  noise ]       [  S     0   ]
+            [  F     0   ] Q  =  [ gain  post ]      F F' = cov, Q orthogonal
+
+        A: (*n|(), e, d); noise: (*n|(), 1, e, e), a root of the noise's covariance.
+        """
+        e, F, A = y.shape[-1], self.covariance.factored().whole(), A.unsqueeze(-3)
+        rows = torch.broadcast_shapes(A.shape[:-2], noise.shape[:-2], F.shape[:-2])
+        F, noise = F.expand(*rows, -1, -1), noise.expand(*rows, -1, -1)
+        top = torch.cat([A @ F, noise], -1)
+        low = torch.cat([F, F.new_zeros(*F.shape[:-1], e)], -1)
+        T = torch.linalg.qr(torch.cat([top, low], -2).mT).R.mT
+        S, gain, post = T[..., :e, :e], T[..., e:, :e], T[..., e:, e:]
+        pivots = S.diagonal(dim1=-2, dim2=-1).abs()
+        if not (pivots > 4 * e * torch.finfo(y.dtype).eps * S.norm(dim=-1)).all():
+            raise SingularLaw("the observation is noiseless in a direction: use v > 0")
+        off = y.unsqueeze(-2) - (A @ self.means.unsqueeze(-1)).squeeze(-1)
+        eye = torch.eye(e, dtype=y.dtype, device=y.device)
+        inverse = torch.linalg.solve_triangular(S, eye, upper=False)
+        u = torch.einsum("...kij,...kj->...ki", inverse, off)
+        logw = self.logw - (u**2).sum(-1) / 2 - pivots.log().sum(-1)  # and a constant
+        means = self.means + torch.einsum("...kij,...kj->...ki", gain, u)
+        return Mixture(logw, means, Factored(post, post.new_zeros(1)))
+
+    def _coupled(self, other: Mixture, weights: Tensor) -> Tensor:
+        """log weights of the pairs, whose margins must be those of the two laws."""
+        w = self._number(weights)
+        if w.shape != (self.k, other.k) or not ((w >= 0) & (w < math.inf)).all():
+            raise ValueError(
+                f"weights have shape {tuple(w.shape)}; they must be finite numbers "
+                f">= 0 of shape {(self.k, other.k)}"
+            )
+        w = w / w.sum()
+        for axis, law in ((1, self), (0, other)):
+            off = (w.sum(axis) - law.logw.exp()).abs().max()
+            if not off <= MARGIN:
+                raise ValueError(
+                    f"the margins of the weights differ by {off.item():.2g} from the "
+                    f"weights of the laws; at most {MARGIN:g} is allowed"
+                )
+        return w.log()
+
+    def _cross(self, other: Mixture, cross: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        """The covariance of x0 and x1 for the pairs (i, j), or one that all share."""
+        cross, whole = self._number(cross), (self.k, other.k, self.d, other.d)
+        if cross.shape not in (whole, whole[2:]):
+            raise ValueError(
+                f"cross has shape {tuple(cross.shape)}; it must be {whole[2:]} or "
+                f"{whole}"
+            )
+        return cross[i, j] if cross.ndim == 4 else cross.unsqueeze(0)
 
     def _number(self, value: Tensor | float | int) -> Tensor:
         """A tensor like the means; never by way of float32, torch's default."""
@@ -335,43 +472,51 @@ class Mixture:
     def _per_law(self, name: str, value: Tensor | float | int) -> Tensor:
         """A number, or a tensor of numbers that goes with the batch shape."""
         value = self._number(value)
-        if not _together(value.shape, self.batch):
+        if not self._goes(value.shape):
             raise ValueError(
                 f"{name} has shape {tuple(value.shape)}; it must be a number or one "
                 f"per law of the batch, {tuple(self.batch)}"
             )
         return value
 
+    def _goes(self, shape: torch.Size) -> bool:
+        """Whether a shape broadcasts with the batch shape."""
+        pairs = zip(reversed(shape), reversed(self.batch), strict=False)
+        return all(m == n or 1 in (m, n) for m, n in pairs)
+
     def _points(self, x: Points) -> Points:
-        if not _together(points(x, self.d).shape[:-1], self.batch):
+        if not self._goes(points(x, self.d).shape[:-1]):
             raise ValueError(
                 f"x has shape {tuple(x.shape)}; it must end in "
                 f"{(*self.batch, self.d)}, one point per law of the batch"
             )
         return x
 
-    def _log_joint(self, x: Tensor) -> Tensor:
-        """log w_k + log N(x; m_k, cov_k), of shape (*n, K)."""
-        r, full = self.basis.shape[-1], self.basis.shape[-1] == self.d
-        logdet = self.spectrum.log().sum(-1)
-        if not full:
-            logdet = logdet + (self.d - r) * self.floor.log()
-        if self.one_shape and self.means.ndim == 2 and self.spectrum.ndim == 2:
-            # one whitening for all components, then plain distances: O(n K) memory
-            root = self.spectrum.rsqrt(), nonzero(self.floor).rsqrt()
-            u, v = (
-                self.apply(y.unsqueeze(-2), *root).squeeze(-2) for y in (x, self.means)
-            )
-            maha = _Squares.apply(u.reshape(-1, self.d), v)
-            maha = maha.reshape(*x.shape[:-1], self.k)
-        else:
-            y = x.unsqueeze(-2) - self.means
-            c = torch.einsum("kdr,...kd->...kr", self.basis, y)
-            maha = (c**2 / self.spectrum).sum(-1)
-            if not full:
-                rest = y - torch.einsum("kdr,...kr->...kd", self.basis, c)
-                maha = maha + (rest**2).sum(-1) / self.floor
-        return self.logw - (maha + logdet + self.d * LOG_2PI) / 2
+
+def _blend(L: Sequence[Tensor], m: Tensor, axes: int) -> Tensor:
+    """sum_e L_e m_e for m (..., E d). L_e: shaped like m without its last axes."""
+    ends = m.unflatten(-1, (len(L), -1)).unbind(-2)
+    return sum(u[(...,) + (None,) * axes] * w for u, w in zip(L, ends, strict=True))
+
+
+def _blocks(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+    """[[a, b], [c, d]], for one matrix each or as many as the others have."""
+    k = max(u.shape[0] for u in (a, b, c, d))
+    a, b, c, d = (u.expand(k, -1, -1) for u in (a, b, c, d))
+    return torch.cat([torch.cat([a, b], -1), torch.cat([c, d], -1)], -2)
+
+
+def _variance(v: Tensor) -> Tensor:
+    """v, or a ValueError if a variance is not a number >= 0."""
+    if not ((v >= 0) & (v < math.inf)).all():
+        raise ValueError(f"variance {v.min().item():g} was added; it must be >= 0")
+    return v
+
+
+def _squares(u: Tensor, v: Tensor) -> Tensor:
+    """|u_i - v_k|^2 of shape (*n, K), for u (*n, d) and v (K, d)."""
+    flat = _Squares.apply(u.reshape(-1, u.shape[-1]), v)
+    return flat.reshape(*u.shape[:-1], len(v))
 
 
 class _Squares(torch.autograd.Function):
@@ -395,14 +540,3 @@ class _Squares(torch.autograd.Function):
         u, v = ctx.saved_tensors
         rows, columns = grad.sum(1, keepdim=True), grad.sum(0).unsqueeze(1)
         return 2 * (rows * u - grad @ v), 2 * (columns * v - grad.mT @ u)
-
-
-def _together(u: torch.Size, v: torch.Size) -> bool:
-    """Whether two shapes broadcast."""
-    pairs = zip(reversed(u), reversed(v), strict=False)
-    return all(m == n or 1 in (m, n) for m, n in pairs)
-
-
-def nonzero(floor: Tensor) -> Tensor:
-    """The floor, with ones for the zeros of a span that is the whole space."""
-    return torch.where(floor == 0, torch.ones_like(floor), floor)
