@@ -11,9 +11,9 @@ conditional, and the joint law of the two ends of a path. It is closed under
 Zero eigenvalues are first class; what needs a density then raises `SingularLaw`.
 """
 
-from .covariance import Factored, Spectral
+from .covariance import Factored, SingularLaw, Spectral
 from .families import dataset, fit_gaussian, gaussian, grid, mixture, ring
-from .mixture import Mixture, SingularLaw
+from .mixture import Mixture
 
 __all__ = [
     "Factored",

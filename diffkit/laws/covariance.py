@@ -29,6 +29,10 @@ from torch import Tensor
 from ..shapes import Float, finite, floating
 
 
+class SingularLaw(ValueError):
+    """A density, score or velocity was asked of a law that has none there."""
+
+
 @dataclass(frozen=True, eq=False)
 class Spectral:
     """cov_k = U_k diag(spectrum_k) U_k' + floor_k (I - U_k U_k').

@@ -20,16 +20,15 @@ import torch
 from torch import Tensor
 
 from ..shapes import Float, Points, finite, floating, points, trailing
-from .covariance import Factored, Spectral, spectral
+from .conditioning import observed
+from .covariance import Factored, SingularLaw, Spectral, spectral
+from .distances import squares
+from .pairing import paired
 
+Number = Tensor | float | int
+Numbers = Sequence[Number]
 LOG_2PI = math.log(2 * math.pi)
-PAIRS = 100_000  # components of a joint law
-MARGIN = 1e-6  # how well a coupling must have the weights of its ends
 ROOM = 2**23  # numbers held at once, by one step over the points: 64 MB
-
-
-class SingularLaw(ValueError):
-    """A density, score or velocity was asked of a law that has none there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +121,7 @@ class Mixture:
 
     # -------------------------------------------------- the closed algebra
 
-    def push(self, A: Tensor | float | int, c: Tensor | float | int = 0.0) -> Mixture:
+    def push(self, A: Number, c: Number = 0.0) -> Mixture:
         """The law of A x + c. A: a number or a matrix (*B, e, d); c: a number or (e,).
 
         Singular and non-square matrices are allowed. One number per law: `scale`.
@@ -143,11 +142,11 @@ class Mixture:
             )
         return replace(moved, means=moved.means + c)
 
-    def scale(self, a: Tensor | float | int) -> Mixture:
+    def scale(self, a: Number) -> Mixture:
         """The law of a x. a: a number, or one per batch entry (*B)."""
         return self.blend((finite("a", self._per_law("a", a)),))
 
-    def blur(self, v: Tensor | float | int = 0.0, cov: Tensor | None = None) -> Mixture:
+    def blur(self, v: Number = 0.0, cov: Tensor | None = None) -> Mixture:
         """The law of x + sqrt(v) z. v: a variance, or one per batch entry (*B).
 
         cov: a matrix (d, d), for noise N(0, cov) besides.
@@ -158,20 +157,18 @@ class Mixture:
             covariance = covariance.factored().widen(root.squeeze(0))
         return replace(self, covariance=covariance)
 
-    def blend(self, L: Sequence[Tensor], v: Tensor | float | int = 0.0) -> Mixture:
+    def blend(self, L: Numbers, v: Number = 0.0) -> Mixture:
         """The law of sum_e L_e X_e + sqrt(v) z, where X = (X_1, ..., X_E).
 
         L, v: numbers, or one per law of the batch (*B); E divides d.
         """
-        if not len(L) or self.d % len(L):
-            raise ValueError(f"{self.d} dimensions are no {len(L)} ends of one size")
+        self._size(L)
+        L = [self._number(u) for u in L]
         cov = self.covariance if len(L) == 1 else self.covariance.factored()
         covariance = cov.blend(L).blur(_variance(self._number(v)))
         return Mixture(self.logw, _blend(L, self.means, 2), covariance)
 
-    def given(
-        self, A: Tensor | float | int, y: Points, v: Tensor | float | int
-    ) -> Mixture:
+    def given(self, A: Number, y: Points, v: Number) -> Mixture:
         """The law of x given y = A x + sqrt(v) z, with batch shape y.shape[:-1].
 
         A: a number, one per observation (*n), or a matrix (e, d) or (*n, e, d);
@@ -203,7 +200,7 @@ class Mixture:
         noise = spectral(v, e).factored().factor if v.ndim > 1 else None
         if noise is None:
             noise = _variance(v).sqrt()[..., None, None, None] * eye
-        return self._given_matrix(A, y, noise)
+        return Mixture(*observed(self, A, y, noise))
 
     def select(self, keep: Tensor | list[int]) -> Mixture:
         """The law of some of the components, their weights made to sum to one."""
@@ -234,29 +231,7 @@ class Mixture:
         cross fits no joint law, or for more than 100,000 pairs.
         Checked: tests/test_laws.py
         """
-        if self.batch or other.batch:
-            raise ValueError("laws with a batch shape were paired; give single laws")
-        if weights is None:
-            logw = self.logw.unsqueeze(1) + other.logw
-        else:
-            logw = self._coupled(other, weights)
-        i, j = torch.nonzero(logw > -math.inf, as_tuple=True)
-        if len(i) > PAIRS:
-            raise ValueError(
-                f"{len(i)} pairs of components; at most {PAIRS} can be paired"
-            )
-        mine, theirs = self.covariance.rows(i), other.covariance.rows(j)
-        if cross is None:
-            a, b = mine.factored().whole(), theirs.factored().whole()
-            right = a.new_zeros(1, a.shape[1], b.shape[2])
-            left = a.new_zeros(1, b.shape[1], a.shape[2])
-            covariance = Factored(_blocks(a, right, left, b), a.new_zeros(1))
-        else:
-            cross = self._cross(other, cross, i, j)
-            joint = _blocks(mine.dense(), cross, cross.mT, theirs.dense())
-            covariance = spectral(joint, self.d + other.d)
-        means = torch.cat([self.means[i], other.means[j]], -1)
-        return Mixture(logw[i, j], means, covariance)
+        return Mixture(*paired(self, other, cross, weights))
 
     # ------------------------------------------------- density and moments
 
@@ -265,7 +240,7 @@ class Mixture:
 
         x: (*n, d), or (*B, d) against a batch. Raises: SingularLaw without density.
         """
-        return self.log_seen(self._points(x), (self._number(1.0),), self._number(0.0))
+        return self.log_seen(self._points(x), (1.0,), 0.0)
 
     def responsibilities(self, x: Points) -> Float[Tensor, "*n K"]:
         """The probability that x came from each component."""
@@ -274,30 +249,30 @@ class Mixture:
 
     def score(self, x: Points) -> Points:
         """grad_x log p(x) = sum_k r_k cov_k^-1 (m_k - x)."""
-        one, zero = self._number(1.0), self._number(0.0)
-        return self.expect(self._points(x), (one,), zero, (zero,), -one)
+        return self.expect(self._points(x), (1.0,), 0.0, (0.0,), -1.0)
 
-    def log_seen(
-        self, x: Points, L: Sequence[Tensor], v: Tensor
-    ) -> Float[Tensor, "*n"]:
+    def log_seen(self, x: Points, L: Numbers, v: Number) -> Float[Tensor, "*n"]:
         """log p(x) of the observation x = sum_e L_e X_e + sqrt(v) z.
 
-        L, v: numbers, or one per point (*n).
+        L, v: numbers, or one per point (*n); x: (*n, d / E).
+        Raises: SingularLaw where x has no density.
         """
+        v, *L = self._observation(x, L, v, *L)
 
         def part(x: Tensor, v: Tensor, *L: Tensor) -> Tensor:
             return self._log_joint(x, L, self._seen(L, v)).logsumexp(-1)
 
         return self._by_parts(part, x, v, *L)
 
-    def expect(
-        self, x: Points, L: Sequence[Tensor], v: Tensor, P: Sequence[Tensor], c: Tensor
-    ) -> Points:
+    def expect(self, x: Points, L: Numbers, v: Number, P: Numbers, c: Number) -> Points:
         """E[sum_e P_e X_e + (c / sqrt(v)) z | x] for x = sum_e L_e X_e + sqrt(v) z.
 
-        The form of every field. L, v, P, c: numbers, or one per point (*n); x: (*n, d).
-        Raises: SingularLaw where x has no density.
+        The form of every field. L, v, P, c: numbers, or one per point (*n);
+        x: (*n, d / E). Raises: SingularLaw where x has no density.
         """
+        if len(P) != len(L):
+            raise ValueError(f"{len(L)} ends are observed, but {len(P)} wanted")
+        numbers = self._observation(x, L, v, c, *L, *P)
 
         def part(x: Tensor, v: Tensor, c: Tensor, *ends: Tensor) -> Tensor:
             L, P = ends[: len(ends) // 2], ends[len(ends) // 2 :]
@@ -315,20 +290,22 @@ class Mixture:
             h = cov.filter(seen, y, L, P, c)
             return (r.unsqueeze(-1) * (_blend(P, self.means, 2) + h)).sum(-2)
 
-        return self._by_parts(part, x, v, c, *L, *P)
+        return self._by_parts(part, x, *numbers)
 
-    def posterior(self, x: Points, L: Sequence[Tensor], v: Tensor) -> Mixture:
+    def posterior(self, x: Points, L: Numbers, v: Number) -> Mixture:
         """The law of X given x = sum_e L_e X_e + sqrt(v) z, one for each point.
 
         L, v: numbers, or one per point (*n). With one end the posterior eigenvalues
         are lambda v / (L^2 lambda + v): no nearly equal numbers are subtracted.
         Raises: SingularLaw where x has no density.
         """
-        cov, v, rows = self.covariance, _variance(v), x.shape[:-1]
+        v, *L = self._observation(x, L, v, *L)
+        cov, rows = self.covariance, x.shape[:-1]
         if len(L) > 1 or isinstance(cov, Factored):
             eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
             A = torch.cat([u[..., None, None] * eye for u in L], -1)
-            return self._given_matrix(A, x, v.sqrt()[..., None, None, None] * eye)
+            noise = v.sqrt()[..., None, None, None] * eye
+            return Mixture(*observed(self, A, x, noise))
         seen, one = self._seen(L, v), torch.ones_like(v)
         off = x.unsqueeze(-2) - _blend(L, self.means, 2)
         means = self.means + cov.filter(seen, off, L, (one,), one - one)
@@ -355,9 +332,27 @@ class Mixture:
 
     # ------------------------------------------------------------- inside
 
-    def _seen(
-        self, L: Sequence[Tensor], v: Tensor | float | int = 0.0
-    ) -> Spectral | Factored:
+    def _size(self, L: Numbers) -> int:
+        """The dimension of sum_e L_e X_e."""
+        if not len(L) or self.d % len(L):
+            raise ValueError(f"{self.d} dimensions are no {len(L)} ends of one size")
+        return self.d // len(L)
+
+    def _observation(
+        self, x: Points, L: Numbers, v: Number, *more: Number
+    ) -> list[Tensor]:
+        """v and more as tensors, if they and x fit an observation of the ends L."""
+        points(x, self._size(L))
+        numbers = [_variance(self._number(v)), *map(self._number, more)]
+        for u in numbers:
+            if u.shape not in ((), x.shape[:-1]):
+                raise ValueError(
+                    f"a coefficient has shape {tuple(u.shape)}; it must be a number or "
+                    f"one per point, {tuple(x.shape[:-1])}"
+                )
+        return numbers
+
+    def _seen(self, L: Sequence[Tensor], v: Number = 0.0) -> Spectral | Factored:
         """The covariances of sum_e L_e X_e + sqrt(v) z, none of them singular."""
         cov = self.covariance if len(L) == 1 else self.covariance.factored()
         seen = cov.blend(L).blur(self._number(v))
@@ -377,11 +372,11 @@ class Mixture:
             # one whitening for all components, then plain distances
             m = _blend(L, self.means, 2)
             u, v = (seen.whiten(y.unsqueeze(-2)).squeeze(-2) for y in (x, m))
-            maha = _squares(u, v)
+            maha = squares(u, v)
         elif single and len(L) == 1 and seen.isotropic:
             # one noise level a point: distances of x / a, or of x alone at a = 0
             a, zero = trailing(L[0], x), trailing(L[0] == 0, x)
-            near = _squares(x / torch.where(zero, 1.0, a), self.means) * a**2
+            near = squares(x / torch.where(zero, 1.0, a), self.means) * a**2
             far = (x**2).sum(-1, keepdim=True)
             maha = torch.where(zero, far, near) / seen.floor
         else:
@@ -410,66 +405,12 @@ class Mixture:
             done.append(part(x[i : i + size], *some))
         return torch.cat(done).unflatten(0, rows)
 
-    def _given_matrix(self, A: Tensor, y: Tensor, noise: Tensor) -> Mixture:
-        """One triangular decomposition for evidence, gain and posterior covariance.
-
-            [ A F  noise ]       [  S     0   ]
-            [  F     0   ] Q  =  [ gain  post ]      F F' = cov, Q orthogonal
-
-        A: (*n|(), e, d); noise: (*n|(), 1, e, e), a root of the noise's covariance.
-        """
-        e, F, A = y.shape[-1], self.covariance.factored().whole(), A.unsqueeze(-3)
-        rows = torch.broadcast_shapes(A.shape[:-2], noise.shape[:-2], F.shape[:-2])
-        F, noise = F.expand(*rows, -1, -1), noise.expand(*rows, -1, -1)
-        top = torch.cat([A @ F, noise], -1)
-        low = torch.cat([F, F.new_zeros(*F.shape[:-1], e)], -1)
-        T = torch.linalg.qr(torch.cat([top, low], -2).mT).R.mT
-        S, gain, post = T[..., :e, :e], T[..., e:, :e], T[..., e:, e:]
-        pivots = S.diagonal(dim1=-2, dim2=-1).abs()
-        if not (pivots > 4 * e * torch.finfo(y.dtype).eps * S.norm(dim=-1)).all():
-            raise SingularLaw("the observation is noiseless in a direction: use v > 0")
-        off = y.unsqueeze(-2) - (A @ self.means.unsqueeze(-1)).squeeze(-1)
-        eye = torch.eye(e, dtype=y.dtype, device=y.device)
-        inverse = torch.linalg.solve_triangular(S, eye, upper=False)
-        u = torch.einsum("...kij,...kj->...ki", inverse, off)
-        logw = self.logw - (u**2).sum(-1) / 2 - pivots.log().sum(-1)  # and a constant
-        means = self.means + torch.einsum("...kij,...kj->...ki", gain, u)
-        return Mixture(logw, means, Factored(post, post.new_zeros(1)))
-
-    def _coupled(self, other: Mixture, weights: Tensor) -> Tensor:
-        """log weights of the pairs, whose margins must be those of the two laws."""
-        w = self._number(weights)
-        if w.shape != (self.k, other.k) or not ((w >= 0) & (w < math.inf)).all():
-            raise ValueError(
-                f"weights have shape {tuple(w.shape)}; they must be finite numbers "
-                f">= 0 of shape {(self.k, other.k)}"
-            )
-        w = w / w.sum()
-        for axis, law in ((1, self), (0, other)):
-            off = (w.sum(axis) - law.logw.exp()).abs().max()
-            if not off <= MARGIN:
-                raise ValueError(
-                    f"the margins of the weights differ by {off.item():.2g} from the "
-                    f"weights of the laws; at most {MARGIN:g} is allowed"
-                )
-        return w.log()
-
-    def _cross(self, other: Mixture, cross: Tensor, i: Tensor, j: Tensor) -> Tensor:
-        """The covariance of x0 and x1 for the pairs (i, j), or one that all share."""
-        cross, whole = self._number(cross), (self.k, other.k, self.d, other.d)
-        if cross.shape not in (whole, whole[2:]):
-            raise ValueError(
-                f"cross has shape {tuple(cross.shape)}; it must be {whole[2:]} or "
-                f"{whole}"
-            )
-        return cross[i, j] if cross.ndim == 4 else cross.unsqueeze(0)
-
-    def _number(self, value: Tensor | float | int) -> Tensor:
+    def _number(self, value: Number) -> Tensor:
         """A tensor like the means; never by way of float32, torch's default."""
         like = {"dtype": self.means.dtype, "device": self.means.device}
         return torch.as_tensor(value, **like)
 
-    def _per_law(self, name: str, value: Tensor | float | int) -> Tensor:
+    def _per_law(self, name: str, value: Number) -> Tensor:
         """A number, or a tensor of numbers that goes with the batch shape."""
         value = self._number(value)
         if not self._goes(value.shape):
@@ -499,44 +440,8 @@ def _blend(L: Sequence[Tensor], m: Tensor, axes: int) -> Tensor:
     return sum(u[(...,) + (None,) * axes] * w for u, w in zip(L, ends, strict=True))
 
 
-def _blocks(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    """[[a, b], [c, d]], for one matrix each or as many as the others have."""
-    k = max(u.shape[0] for u in (a, b, c, d))
-    a, b, c, d = (u.expand(k, -1, -1) for u in (a, b, c, d))
-    return torch.cat([torch.cat([a, b], -1), torch.cat([c, d], -1)], -2)
-
-
 def _variance(v: Tensor) -> Tensor:
     """v, or a ValueError if a variance is not a number >= 0."""
     if not ((v >= 0) & (v < math.inf)).all():
         raise ValueError(f"variance {v.min().item():g} was added; it must be >= 0")
     return v
-
-
-def _squares(u: Tensor, v: Tensor) -> Tensor:
-    """|u_i - v_k|^2 of shape (*n, K), for u (*n, d) and v (K, d)."""
-    flat = _Squares.apply(u.reshape(-1, u.shape[-1]), v)
-    return flat.reshape(*u.shape[:-1], len(v))
-
-
-class _Squares(torch.autograd.Function):
-    """|u_i - v_k|^2 of the rows of u and v, by differences and in O(n K) memory.
-
-    The derivative of cdist itself is silently wrong under vmap, so in `jacobian`.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(u: Tensor, v: Tensor) -> Tensor:
-        return torch.cdist(u, v, compute_mode="donot_use_mm_for_euclid_dist") ** 2
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        u, v = ctx.saved_tensors
-        rows, columns = grad.sum(1, keepdim=True), grad.sum(0).unsqueeze(1)
-        return 2 * (rows * u - grad @ v), 2 * (columns * v - grad.mT @ u)
