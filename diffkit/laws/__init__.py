@@ -13,7 +13,7 @@ Zero eigenvalues are first class; what needs a density then raises `SingularLaw`
 
 from .covariance import Factored, SingularLaw, Spectral
 from .families import dataset, fit_gaussian, gaussian, grid, mixture, ring
-from .mixture import Mixture
+from .mixtures import Mixture
 
 __all__ = [
     "Factored",

@@ -10,7 +10,7 @@ from torch import Tensor
 from .covariance import Factored, SingularLaw
 
 if TYPE_CHECKING:
-    from .mixture import Mixture
+    from .mixtures import Mixture
 
 
 def observed(

@@ -61,6 +61,15 @@ class Spectral:
                 )
         if (self.spectrum < 0).any() or (self.floor < 0).any():
             raise ValueError("a variance is negative; eigenvalues must be >= 0")
+        off = self.basis.mT @ self.basis - _eye(self.basis.shape[-1], self.basis)
+        if (off.abs() > 1e-5).any():  # single precision has 1e-7
+            raise ValueError("the columns of basis are not orthonormal")
+
+    def _with(self, spectrum: Tensor, floor: Tensor) -> Spectral:
+        """Other eigenvalues on the same basis, for numbers that were checked."""
+        new = object.__new__(Spectral)
+        vars(new).update(basis=self.basis, spectrum=spectrum, floor=floor)
+        return new
 
     @property
     def d(self) -> int:
@@ -126,14 +135,22 @@ class Spectral:
     def blend(self, L: Sequence[Tensor]) -> Spectral:
         """The covariance of L X; one end. L: a number, or one per batch entry."""
         (a,) = (u.unsqueeze(-1) for u in L)  # (*B, 1) against K
-        return Spectral(
-            self.basis, (a**2).unsqueeze(-1) * self.spectrum, a**2 * self.floor
-        )
+        return self._with((a**2).unsqueeze(-1) * self.spectrum, a**2 * self.floor)
 
     def blur(self, v: Tensor) -> Spectral:
         """With v I added. v: a number, or one per batch entry."""
         v = v.unsqueeze(-1)
-        return Spectral(self.basis, self.spectrum + v.unsqueeze(-1), self.floor + v)
+        return self._with(self.spectrum + v.unsqueeze(-1), self.floor + v)
+
+    def left(self, seen: Spectral, v: Tensor, rows: torch.Size) -> Spectral:
+        """The covariances of the posterior, lambda v / (L^2 lambda + v) on the basis.
+
+        seen: the covariance of L X + sqrt(v) z. No nearly equal numbers are subtracted.
+        """
+        v = v.unsqueeze(-1)
+        on = v.unsqueeze(-1) * self.spectrum / seen.spectrum
+        off = v * self.floor / torch.where(seen.floor == 0, 1.0, seen.floor)
+        return self._with(on.expand(*rows, *on.shape[-2:]), off.expand(*rows, -1))
 
     def apply(self, y: Tensor, on: Tensor, off: Tensor) -> Tensor:
         """h(cov) y for every component: U diag(on) U'y + off (y - U U'y).
@@ -303,8 +320,8 @@ class Factored:
         A, factor = A.unsqueeze(-3), self.whole()
         moved = A @ factor
         dust = 8 * torch.finfo(A.dtype).eps * self.d * (A.abs() @ factor.abs())
-        moved = torch.where(moved.abs() > dust, moved, 0.0)
-        return Factored(moved, torch.zeros_like(self.floor))
+        dust = torch.where(moved.abs() > dust, 0.0, moved).detach()  # keeps the slope
+        return Factored(moved - dust, torch.zeros_like(self.floor))
 
     def blur(self, v: Tensor) -> Factored:
         """With v I added. v: a number, or one per batch entry."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..shapes import Float, finite, floating
 from .covariance import Spectral, spectral
-from .mixture import Mixture
+from .mixtures import Mixture
 
 
 def mixture(

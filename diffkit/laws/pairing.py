@@ -11,7 +11,7 @@ from torch import Tensor
 from .covariance import Factored, Spectral, spectral
 
 if TYPE_CHECKING:
-    from .mixture import Mixture
+    from .mixtures import Mixture
 
 PAIRS = 100_000  # components of a joint law
 MARGIN = 1e-6  # how well a coupling must have the weights of its ends

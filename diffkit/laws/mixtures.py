@@ -144,7 +144,7 @@ class Mixture:
 
     def scale(self, a: Number) -> Mixture:
         """The law of a x. a: a number, or one per batch entry (*B)."""
-        return self.blend((finite("a", self._per_law("a", a)),))
+        return self.blend((self._per_law("a", a),))
 
     def blur(self, v: Number = 0.0, cov: Tensor | None = None) -> Mixture:
         """The law of x + sqrt(v) z. v: a variance, or one per batch entry (*B).
@@ -163,7 +163,7 @@ class Mixture:
         L, v: numbers, or one per law of the batch (*B); E divides d.
         """
         self._size(L)
-        L = [self._number(u) for u in L]
+        L = [finite("L", self._number(u)) for u in L]
         cov = self.covariance if len(L) == 1 else self.covariance.factored()
         covariance = cov.blend(L).blur(_variance(self._number(v)))
         return Mixture(self.logw, _blend(L, self.means, 2), covariance)
@@ -295,8 +295,7 @@ class Mixture:
     def posterior(self, x: Points, L: Numbers, v: Number) -> Mixture:
         """The law of X given x = sum_e L_e X_e + sqrt(v) z, one for each point.
 
-        L, v: numbers, or one per point (*n). With one end the posterior eigenvalues
-        are lambda v / (L^2 lambda + v): no nearly equal numbers are subtracted.
+        L, v: numbers, or one per point (*n); x: (*n, d / E).
         Raises: SingularLaw where x has no density.
         """
         v, *L = self._observation(x, L, v, *L)
@@ -309,11 +308,7 @@ class Mixture:
         seen, one = self._seen(L, v), torch.ones_like(v)
         off = x.unsqueeze(-2) - _blend(L, self.means, 2)
         means = self.means + cov.filter(seen, off, L, (one,), one - one)
-        v = v.unsqueeze(-1)
-        on = v.unsqueeze(-1) * cov.spectrum / seen.spectrum
-        floor = v * cov.floor / torch.where(seen.floor == 0, 1.0, seen.floor)
-        on = on.expand(*rows, *on.shape[-2:])
-        left = Spectral(cov.basis, on, floor.expand(*rows, floor.shape[-1]))
+        left = cov.left(seen, v, rows)
         return Mixture(self._log_joint(x, L, seen), means, left)
 
     def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "n *B d"]:
@@ -345,6 +340,7 @@ class Mixture:
         points(x, self._size(L))
         numbers = [_variance(self._number(v)), *map(self._number, more)]
         for u in numbers:
+            finite("a coefficient", u)
             if u.shape not in ((), x.shape[:-1]):
                 raise ValueError(
                     f"a coefficient has shape {tuple(u.shape)}; it must be a number or "
