@@ -83,7 +83,7 @@ def test_a_density_may_be_differentiated_where_eigenvalues_coincide():
 
 @pytest.mark.parametrize("ends", [1, 2])
 def test_a_blend_is_a_push_by_its_matrix(ends):
-    law = laws.mixture(normal(3, 2 * D), 0.0, W).blur(cov=eigen_of(2 * D))
+    law = laws.mixture(normal(3, 2 * D), 0.0, W).blur(0.3, cov=eigen_of(2 * D))
     L = [0.3, -1.2][:ends]
     A = torch.cat([u * torch.eye(2 * D // ends, dtype=torch.float64) for u in L], 1)
     one, two = law.blend(L, 0.4), law.push(A).blur(0.4)
@@ -142,6 +142,9 @@ def test_at_all_noise_each_point_of_a_data_set_forgets_the_data():
     got = worlds.World(path, law).denoise(x, t)
     torch.testing.assert_close(got[1], law.mean(), **close)
     torch.testing.assert_close(got[3], law.mean(), **close)
+    got = worlds.World(path, law).log_prob(x, t)
+    want = worlds.World(path, law).log_prob(x, 1.0)
+    torch.testing.assert_close(got[1::2], want[1::2], **close)
     y = x.clone().requires_grad_()
     worlds.World(path, law).denoise(y, t).sum().backward()
     assert torch.isfinite(y.grad).all()

@@ -198,6 +198,11 @@ WRONG = {
         "margins of the weights differ by 0.2",
         lambda: P.pair(Q, weights=W.flip(0).roll(1).unsqueeze(1)),
     ),
+    "weights with another second margin": (
+        V,
+        "margins of the weights differ by 0.2",
+        lambda: Q.pair(P, weights=W.flip(0).roll(1).unsqueeze(0)),
+    ),
     "weights zero": (V, "margins", lambda: P.pair(Q, weights=0 * W.unsqueeze(1))),
     "too many": (
         V,

@@ -244,13 +244,7 @@ ROWS = [
         "laws/pairing.py",
         "for axis, law in ((1, p), (0, q)):",
         "for axis, law in ((1, p),):",
-        PAIRING + "refuses[weights with other margins]",
-    ),
-    (
-        "laws/pairing.py",
-        "covariance = Factored(_blocks(a, right, left, b), a.new_zeros(1))",
-        "covariance = Factored(_blocks(b, right, left, a), a.new_zeros(1))",
-        PAIRING + "the_margins_are_the_two_laws",
+        PAIRING + "refuses[weights with another second margin]",
     ),
     (
         "laws/families.py",
