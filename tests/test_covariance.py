@@ -83,7 +83,7 @@ def test_a_density_may_be_differentiated_where_eigenvalues_coincide():
 
 @pytest.mark.parametrize("ends", [1, 2])
 def test_a_blend_is_a_push_by_its_matrix(ends):
-    law = laws.mixture(normal(3, 2 * D), 0.0, W).blur(0.3, cov=eigen_of(2 * D))
+    law = laws.mixture(normal(3, 2 * D), 0.0, W).blur(cov=eigen_of(2 * D)).blur(0.3)
     L = [0.3, -1.2][:ends]
     A = torch.cat([u * torch.eye(2 * D // ends, dtype=torch.float64) for u in L], 1)
     one, two = law.blend(L, 0.4), law.push(A).blur(0.4)
