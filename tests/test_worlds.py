@@ -80,22 +80,51 @@ def test_log_prob_and_score_are_those_of_the_dense_law(world):
 
 @pytest.mark.parametrize("world", everywhere)
 def test_velocity_solves_the_continuity_equation(world):
-    # d/dt log p + div u + u . grad log p = 0, all derivatives by autograd
     for t in times(world)[:-1]:
-        x, t = around(world, t).requires_grad_(), t.clone().requires_grad_()
-        flat = x.detach().requires_grad_()
-        law = dense(world, t)
-        rates = torch.stack(
-            [torch.autograd.grad(law.log_prob(y), t, retain_graph=True)[0] for y in x]
-        )
-        (slope,) = torch.autograd.grad(law.log_prob(x).sum(), x)
-        u = world.velocity(flat, t.detach())
-        div = sum(
-            torch.autograd.grad(u[:, i].sum(), flat, retain_graph=True)[0][:, i]
-            for i in range(D)
-        )
-        size = rates.abs() + div.abs() + (u * slope).sum(-1).abs()
-        assert ((rates + div + (u * slope).sum(-1)).abs() < 1e-9 * (1 + size)).all()
+        t = t.clone().requires_grad_()
+        fokker_planck(world, dense(world, t), t, 0.0)
+
+
+def slopes(law: MixtureSameFamily, x: torch.Tensor, t: torch.Tensor) -> tuple:
+    """d/dt, gradient and Laplacian of log p at the points x, by autograd."""
+    x = x.detach().requires_grad_()
+    value = law.log_prob(x)
+    rate = [torch.autograd.grad(v, t, retain_graph=True)[0] for v in value]
+    (slope,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+    second = [
+        torch.autograd.grad(slope[:, i].sum(), x, retain_graph=True)[0][:, i]
+        for i in range(D)
+    ]
+    return torch.stack(rate), slope.detach(), sum(second)
+
+
+def fokker_planck(world: worlds.World, law, t: torch.Tensor, eps: float) -> None:
+    """d/dt log p + div b + b . grad log p = eps (lap log p + |grad log p|^2).
+
+    b = velocity + eps score, for the process with noise sqrt(2 eps) dW.
+    """
+    x = world.draw(4, t.item(), shapes.rng(7))[-1]
+    rate, slope, second = slopes(law, x, t)
+
+    def drift(y: torch.Tensor) -> torch.Tensor:
+        return world.velocity(y, t.detach()) + eps * world.score(y, t.detach())
+
+    J = torch.stack([torch.autograd.functional.jacobian(drift, y) for y in x])
+    terms = [
+        rate,
+        J.diagonal(dim1=-2, dim2=-1).sum(-1),
+        (drift(x) * slope).sum(-1),
+        -eps * second,
+        -eps * (slope**2).sum(-1),
+    ]
+    size = 1 + sum(term.abs() for term in terms)
+    assert (sum(terms).abs() < 1e-9 * size).all()
+
+
+@pytest.mark.parametrize("world", everywhere)
+def test_noise_of_any_size_has_its_fokker_planck_equation(world):
+    t = (0.4 * torch.tensor(world.path.T, dtype=torch.float64)).requires_grad_()
+    fokker_planck(world, dense(world, t), t, 0.7)
 
 
 @pytest.mark.parametrize("world", everywhere)
@@ -230,22 +259,13 @@ def test_between_two_ends_fields_are_dense_regressions(world):
 def test_between_two_ends_velocity_solves_the_continuity_equation(world):
     for t in (0.3, 0.8):
         t = torch.tensor(t, dtype=torch.float64, requires_grad=True)
-        flat = world.draw(5, t.item(), shapes.rng(7))[-1].requires_grad_()
-        law = mixed(world, t)
-        rates = torch.stack(
-            [
-                torch.autograd.grad(law.log_prob(y), t, retain_graph=True)[0]
-                for y in flat
-            ]
-        )
-        (slope,) = torch.autograd.grad(law.log_prob(flat).sum(), flat)
-        u = world.velocity(flat, t.detach())
-        div = sum(
-            torch.autograd.grad(u[:, i].sum(), flat, retain_graph=True)[0][:, i]
-            for i in range(D)
-        )
-        size = rates.abs() + div.abs() + (u * slope).sum(-1).abs()
-        assert ((rates + div + (u * slope).sum(-1)).abs() < 1e-9 * (1 + size)).all()
+        fokker_planck(world, mixed(world, t), t, 0.0)
+
+
+@pytest.mark.parametrize("world", between)
+def test_between_two_ends_noise_has_its_fokker_planck_equation(world):
+    t = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    fokker_planck(world, mixed(world, t), t, 0.7)
 
 
 @pytest.mark.parametrize("world", between)
