@@ -37,7 +37,7 @@ class World:
     the path has two ends; without batch shape. All fields take x (*n, d) and t, a
     number or one time per point (*n); device and dtype follow joint and x.
     Raises: ValueError for a joint of another size or a time off the path, SingularLaw.
-    Source: song2021sde, section 4; albergo2023stochastic, section 2.
+    Source: song2021sde, section 4; albergo2023interpolants, section 2.
     Checked: painters/score, painters/flow-map, tests/test_worlds.py
     """
 
