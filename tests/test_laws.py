@@ -135,6 +135,17 @@ def test_log_prob_may_be_differentiated_twice(name):
 
 
 @named(SMOOTH)
+def test_every_transform_of_torch_func_sees_the_same_slopes(name):
+    law, x = SMOOTH[name], near(SMOOTH[name], 4)
+    want = torch.stack(
+        [torch.autograd.functional.hessian(reference(law).log_prob, y) for y in x]
+    )
+    back, forth, twice = torch.func.jacrev, torch.func.jacfwd, torch.func.hessian
+    for slope in (back(law.score), forth(law.score), twice(law.log_prob)):
+        torch.testing.assert_close(torch.func.vmap(slope)(x), want, **close)
+
+
+@named(SMOOTH)
 def test_responsibilities_are_bayes_rule(name):
     law = SMOOTH[name]
     x = near(law)

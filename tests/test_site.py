@@ -111,7 +111,9 @@ def test_bibliography_keys_are_unique_and_all_files_are_read():
 def test_every_entry_names_what_confirmed_it():
     for path in ROOT.glob("book/references/*.bib"):
         for comment, key in re.findall(r"(.*)\n@\w+\{([^,]+),", path.read_text()):
-            confirmed = re.match(r"% (arXiv:\d{4}\.\d{4,5}|doi:10\.|jmlr\.org/)", comment)
+            confirmed = re.match(
+                r"% (arXiv:\d{4}\.\d{4,5}|doi:10\.|jmlr\.org/)", comment
+            )
             assert confirmed, f"{path.name}: {key}"
 
 

@@ -29,9 +29,16 @@ class _Squares(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         u, v = ctx.saved_tensors
         rows, columns = grad.sum(1, keepdim=True), grad.sum(0).unsqueeze(1)
         return 2 * (rows * u - grad @ v), 2 * (columns * v - grad.mT @ u)
+
+    @staticmethod
+    def jvp(ctx: Any, du: Tensor, dv: Tensor) -> Tensor:
+        u, v = ctx.saved_tensors
+        rows, columns = (u * du).sum(1, keepdim=True), (v * dv).sum(1)
+        return 2 * (rows - du @ v.mT - u @ dv.mT + columns)

@@ -67,6 +67,12 @@ ROWS = [
         LAWS + "log_prob_may_be_differentiated_twice[shared]",
     ),
     (
+        "laws/distances.py",
+        "rows, columns = (u * du).sum(1, keepdim=True), (v * dv).sum(1)",
+        "rows, columns = (u * du).mean(1, keepdim=True), (v * dv).sum(1)",
+        LAWS + "every_transform_of_torch_func_sees_the_same_slopes[shared]",
+    ),
+    (
         "laws/mixtures.py",
         "return within + (w * off).mT @ off",
         "return within",
