@@ -1,4 +1,4 @@
-"""Shapes: the names of array shapes, one broadcasting helper, generators.
+"""Shapes: the names of array shapes, one broadcasting helper, generators, estimates.
 
 Annotations such as ``Float[Tensor, "*n d"]`` are documentation at run time; the
 tests execute them (jaxtyping with beartype).
@@ -8,6 +8,8 @@ tests execute them (jaxtyping with beartype).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -16,7 +18,14 @@ Scalar = Float[Tensor, ""]
 Points = Float[Tensor, "*n d"]
 Times = Float[Tensor, "*#n"] | float | int
 Square = Float[Tensor, "*B d d"]
-__all__ = ["Float", "Int", "Points", "Scalar", "Square", "Tensor", "Times"]
+__all__ = ["Estimate", "Float", "Int", "Points", "Scalar", "Square", "Tensor", "Times"]
+
+
+class Estimate(NamedTuple):
+    """A value and its standard error, of one shape; error 0: no draws were needed."""
+
+    value: Tensor
+    error: Tensor
 
 
 def trailing(t: Tensor, like: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "couplings": "laws",
     "solvers": "tables fields",
     "chains": "paths laws tables",
-    "information": "worlds",
+    "information": "worlds laws",
     "learning": "paths fields",
 }
 LATE = {"matplotlib", "scipy", "sklearn", "IPython"}  # only inside functions

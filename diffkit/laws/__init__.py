@@ -8,22 +8,35 @@ conditional, and the joint law of the two ends of a path. It is closed under
     blur    x + noise                select  some of the components
     blend   sum_e L_e X_e + noise    pair    two laws, jointly
 
+Its entropy is exact or bounded (`entropy`, `entropy_bounds`).
 Zero eigenvalues are first class; what needs a density then raises `SingularLaw`.
 """
 
 from .covariance import Factored, SingularLaw, Spectral
+from .entropies import (
+    Bounds,
+    component_bounds,
+    entropy,
+    entropy_bounds,
+    pairwise_bounds,
+)
 from .families import dataset, fit_gaussian, gaussian, grid, mixture, ring
 from .mixtures import Mixture
 
 __all__ = [
+    "Bounds",
     "Factored",
     "Mixture",
     "SingularLaw",
     "Spectral",
+    "component_bounds",
     "dataset",
+    "entropy",
+    "entropy_bounds",
     "fit_gaussian",
     "gaussian",
     "grid",
     "mixture",
+    "pairwise_bounds",
     "ring",
 ]
