@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..shapes import Float, Points, Times, floating
+from ..shapes import Estimate, Float, Points, Times, floating
 from .field import Field, value
 
 PROBES = ("rademacher", "gaussian")
@@ -49,7 +49,7 @@ def hutchinson(
     rng: torch.Generator,
     probes: int = 16,
     kind: str = "rademacher",
-) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:
+) -> Estimate:
     """The divergence by random probes, without bias, and its standard error.
 
     div F ~ mean of e'J e over m probes with E e e' = I, new ones at every point: one
@@ -73,7 +73,7 @@ def hutchinson(
         found.append((e * pull(e)[0]).sum(-1))
     each = torch.stack(found)
     off = torch.linalg.vector_norm(each - each.mean(0), dim=0)
-    return each.mean(0), off / math.sqrt(probes * (probes - 1))
+    return Estimate(each.mean(0), off / math.sqrt(probes * (probes - 1)))
 
 
 def curl(field: Field, x: Points, t: Times) -> Float[Tensor, "*n d d"]:
