@@ -21,13 +21,6 @@ Square = Float[Tensor, "*B d d"]
 __all__ = ["Estimate", "Float", "Int", "Points", "Scalar", "Square", "Tensor", "Times"]
 
 
-class Estimate(NamedTuple):
-    """A value and its standard error, of one shape; error 0: no draws were needed."""
-
-    value: Tensor
-    error: Tensor
-
-
 def trailing(t: Tensor, like: Tensor) -> Tensor:
     """t with axes of length one appended until it has as many axes as ``like``.
 
@@ -73,3 +66,34 @@ def points(x: Tensor, d: int | None = None, name: str = "x") -> Tensor:
         form = "(..., d)" if d is None else f"(..., {d})"
         raise ValueError(f"{name} has shape {tuple(x.shape)}; it must be {form}")
     return finite(name, x)
+
+
+class Estimate(NamedTuple):
+    """A value and its error: one standard error, or a bound where that is said.
+
+    Checked: tests/test_metrics.py
+    """
+
+    value: Tensor
+    error: Tensor
+
+    @staticmethod
+    def of(x: Tensor) -> Estimate:
+        """The mean over the first axis of independent rows, and its standard error.
+
+        x: (n, ...) with n >= 2. error = sqrt(sum (x - mean)^2 / (n (n - 1))).
+        """
+        if finite("x", floating("x", x)).ndim == 0 or len(x) < 2:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}; a standard error needs two rows or more"
+            )
+        return Estimate(x.mean(0), (x.var(0) / len(x)).sqrt())
+
+    def z(self, truth: Tensor | float | int = 0.0) -> Tensor:
+        """(value - truth) / error, 0 where they agree exactly."""
+        return ratio(self.value - truth, self.error)
+
+
+def ratio(off: Tensor, error: Tensor) -> Tensor:
+    """off / error, with 0 / 0 = 0."""
+    return torch.where(off == 0, torch.zeros_like(off), off / error)

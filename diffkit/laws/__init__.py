@@ -8,7 +8,8 @@ conditional, and the joint law of the two ends of a path. It is closed under
     blur    x + noise                select  some of the components
     blend   sum_e L_e X_e + noise    pair    two laws, jointly
 
-Its entropy is exact or bounded (`entropy`, `entropy_bounds`).
+Its entropy is exact or bounded (`entropy`, `entropy_bounds`); on the line it has
+quantiles, masses and the `monotone` map between two laws.
 Zero eigenvalues are first class; what needs a density then raises `SingularLaw`.
 """
 
@@ -21,6 +22,7 @@ from .entropies import (
     pairwise_bounds,
 )
 from .families import dataset, fit_gaussian, gaussian, grid, mixture, ring
+from .line import cdf, mass, monotone, quantile
 from .mixtures import Mixture
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Mixture",
     "SingularLaw",
     "Spectral",
+    "cdf",
     "component_bounds",
     "dataset",
     "entropy",
@@ -36,7 +39,10 @@ __all__ = [
     "fit_gaussian",
     "gaussian",
     "grid",
+    "mass",
     "mixture",
+    "monotone",
     "pairwise_bounds",
+    "quantile",
     "ring",
 ]
