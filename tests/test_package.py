@@ -2,10 +2,12 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from examples import refuses
 
 import diffkit
@@ -47,3 +49,14 @@ def test_importing_costs_little_more_than_torch():
     assert not done.returncode, done.stderr
     lazy, modules = map(float, done.stdout.split())
     assert lazy < 0.2 and modules < 2  # seconds; about 0.01 and 0.3 on an idle core
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/index.md"])
+def test_the_examples_of_the_front_pages_run(page, capsys):
+    text = (HOME.parent / page).read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    found = {"network": lambda x, t: x}
+    exec(code, found)
+    assert found["x"].shape[-1] == found["world"].d
+    # a network that returns its input has something left to learn
+    assert found.get("excess", 1) > 0.1
