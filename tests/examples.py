@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 
 import pytest
-import sympy
 import torch
 from jaxtyping import config
 from torch import Tensor
@@ -85,18 +84,19 @@ ROUGH = {  # laws with a zero eigenvalue
 LAWS = SMOOTH | ROUGH
 PATHS = {
     "vp": paths.vp(),
+    "cosine": paths.cosine(),
     "trig": paths.trig(),
     "edm": paths.edm(5.0),
     "ve": paths.ve(0.01, 5.0),
     "straight": paths.one_sided(),
+    "zero terminal": paths.zero_terminal(paths.vp()),
 }
-TWO_ENDS = paths.Path(1 - paths.t, paths.t, sympy.Integer(0))
+TWO_ENDS = paths.straight()
 BRIDGES = {  # paths with two ends
     "straight": TWO_ENDS,
-    "bridge": paths.Path(1 - paths.t, paths.t, paths.t * (1 - paths.t)),
-    "trig": paths.Path(
-        sympy.cos(sympy.pi * paths.t / 2), sympy.sin(sympy.pi * paths.t / 2), 0
-    ),
+    "bridge": paths.brownian(0.4),
+    "circle": paths.circle(),
+    "there": paths.encoding_decoding(),
     "open": paths.Path(1 - paths.t, paths.t**2, paths.t / 2),  # noise at the far end
 }
 JOINTS = {  # of (x0, x1), in every way of making them

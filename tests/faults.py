@@ -113,7 +113,11 @@ def edited_source(root: Path) -> None:
 
 
 def changed_formula(root: Path) -> None:
-    swap(root / "diffkit/paths.py", "t**2, float(sigma_max)", "t**3, float(sigma_max)")
+    swap(
+        root / "diffkit/paths/families.py",
+        "t**2, float(sigma_max)",
+        "t**3, float(sigma_max)",
+    )
 
 
 def changed_formula_with_its_hash(root: Path) -> None:

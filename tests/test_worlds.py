@@ -127,6 +127,18 @@ def test_noise_of_any_size_has_its_fokker_planck_equation(world):
     fokker_planck(world, dense(world, t), t, 0.7)
 
 
+@named(LAWS)
+@pytest.mark.parametrize("t", [0.3, 0.5, 0.8])
+def test_a_mirror_stirs_by_its_score_alone(name, t):
+    # there and back through noise: u = g dg (-score), none at the turning point
+    world = worlds.World(paths.mirror(), LAWS[name])
+    t = torch.tensor(t, dtype=torch.float64, requires_grad=True)
+    fokker_planck(world, dense(world, t), t, 0.7)
+    x, t = around(world, t.detach()), t.detach()
+    want = -(1 - 2 * t) * dense_score(world, x, t)
+    torch.testing.assert_close(world.velocity(x, t), want, **close)
+
+
 @pytest.mark.parametrize("world", everywhere)
 def test_fields_are_one_another_by_tweedie(world):
     for t in times(world)[:-1]:
