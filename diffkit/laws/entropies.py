@@ -50,7 +50,7 @@ def entropy(law: Mixture) -> Float[Tensor, "*B"]:
 
     Nats; the error on the line is below 1e-12 (1 + |H|) in float64. Raises:
     ValueError for several components in space (see `entropy_bounds`), SingularLaw.
-    Checked: tests/test_entropy.py
+    Checked: tests/test_entropies.py
     """
     _dense(law)
     if law.k == 1:
@@ -77,7 +77,7 @@ def component_bounds(law: Mixture) -> Bounds:
     """sum_k w_k H(p_k) <= H(p) <= sum_k w_k H(p_k) + H(w), in nats.
 
     Equal to the truth if all components coincide, or if they do not overlap.
-    Raises: SingularLaw. Checked: tests/test_entropy.py
+    Raises: SingularLaw. Checked: tests/test_entropies.py
     """
     _dense(law)
     w = law.logw.exp()
@@ -92,7 +92,7 @@ def pairwise_bounds(law: Mixture, alpha: float = 0.5) -> Bounds:
     order alpha below (1/2: Bhattacharyya), the Kullback-Leibler divergence above.
     Pairs are met in chunks. Raises: ValueError for alpha outside (0, 1) or more than
     1e11 multiplications, SingularLaw.
-    Source: kolchinsky2017mixture, section 4. Checked: tests/test_entropy.py
+    Source: kolchinsky2017mixture, section 4. Checked: tests/test_entropies.py
     """
     _dense(law)
     if not 0 < alpha < 1:
@@ -120,7 +120,7 @@ def entropy_bounds(law: Mixture) -> Bounds:
 
     Below: pairs by Bhattacharyya. Above: the smaller of pairs by Kullback-Leibler
     and the Gaussian with the covariance of the law. Raises: SingularLaw.
-    Source: kolchinsky2017mixture, section 4. Checked: tests/test_entropy.py
+    Source: kolchinsky2017mixture, section 4. Checked: tests/test_entropies.py
     """
     lower, upper = pairwise_bounds(law)
     return Bounds(lower, torch.minimum(upper, _gaussian(law.cov())))

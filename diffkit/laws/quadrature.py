@@ -22,7 +22,7 @@ def edges(*laws: Mixture) -> list[Tensor]:
     One list of cuts, or one for each law of a batch (Q,): multiples of a power of two
     near 2 s_k, out to 12 s_k from every mean, so that similar widths share them. What
     is left out has a mass below 1e-30. Raises: ValueError off the line, SingularLaw.
-    Checked: tests/test_entropy.py
+    Checked: tests/test_entropies.py
     """
     rows = []
     for law in laws:
@@ -48,7 +48,7 @@ def integral(
     Ten Gauss-Legendre points a piece; pieces are halved until that changes nothing.
     f takes points x (n) and their rows q (n); floor: rounding is measured against
     int |f|, and at least this. Raises: ValueError if f is not finite, or rough down
-    to the finest pieces. Checked: tests/test_entropy.py
+    to the finest pieces. Checked: tests/test_entropies.py
     """
     like = cuts[0]
     x, w = (torch.as_tensor(u).to(like) for u in np.polynomial.legendre.leggauss(10))

@@ -1,6 +1,6 @@
 """Wrong formulas in diffkit.laws.entropies."""
 
-HERE = "tests/test_entropy.py::"
+HERE = "tests/test_entropies.py::"
 FILE = "laws/entropies.py"
 ROWS = [
     (
