@@ -331,6 +331,65 @@ def test_between_two_ends_draws_fit_the_fields(world):
         six_sigma(test * (want - got(x, 0.3)).unsqueeze(-2), zero)
 
 
+few = settings(max_examples=20, deadline=None, derandomize=True)
+inner = st.floats(0.05, 0.95)
+
+
+@few
+@given(
+    st.sampled_from(sorted(set(BRIDGES) - {"open"})),
+    st.sampled_from(sorted(JOINTS)),
+    inner,
+)
+def test_read_from_its_other_end_a_world_runs_backwards(name, ends, t):
+    path, joint, x = BRIDGES[name], JOINTS[ends].blur(0.01), normal(4, D)
+    eye = torch.eye(2 * D, dtype=torch.float64)
+    back = worlds.World(paths.reverse(path), joint.push(eye.roll(D, 0)))
+    world, s = worlds.World(path, joint), 1 - t
+    loose = {"rtol": 1e-8, "atol": 1e-8}  # 1 - t and t are rounded apart
+    for what in ("score", "noise"):
+        got, want = getattr(back, what)(x, s), getattr(world, what)(x, t)
+        torch.testing.assert_close(got, want, **loose)
+    torch.testing.assert_close(back.velocity(x, s), -world.velocity(x, t), **loose)
+    torch.testing.assert_close(back.denoise(x, s), world.end(x, t), **loose)
+
+
+@few
+@given(st.sampled_from(sorted(PATHS)), st.sampled_from(sorted(LAWS)), inner)
+def test_another_clock_only_changes_the_pace(name, law, t):
+    # tau = T (t + t^2) / 2, so the pace is T (1/2 + t)
+    path, x = PATHS[name], normal(4, D)
+    clock = path.T * (paths.t + paths.t**2) / 2
+    other = worlds.World(paths.reparametrise(path, clock, 1.0), LAWS[law])
+    world, tau = worlds.World(path, LAWS[law]), path.T * (t + t**2) / 2
+    loose = {"rtol": 1e-8, "atol": 1e-8}  # tau is rounded
+    for what in ("score", "denoise", "log_prob"):
+        got, want = getattr(other, what)(x, t), getattr(world, what)(x, tau)
+        torch.testing.assert_close(got, want, **loose)
+    want = path.T * (0.5 + t) * world.velocity(x, tau)
+    torch.testing.assert_close(other.velocity(x, t), want, **loose)
+
+
+@pytest.mark.parametrize("world", between)
+def test_between_two_ends_nothing_is_nan_close_to_either(world):
+    for t in (1e-6, 1 - 1e-6):
+        x = torch.cat([world.draw(3, t, shapes.rng(2))[-1], 1e3 * normal(1, D)])
+        if world.path.g2 == 0 and world.law(t).singular:
+            continue  # a flat end, and no noise: refused by name elsewhere
+        for what in (*FIELDS, "end", "log_prob"):
+            assert torch.isfinite(getattr(world, what)(x, t)).all(), (what, t)
+        assert torch.isfinite(world.posterior(x, t).cov()).all()
+
+
+def test_one_draw_and_none():
+    for joint, path in ((JOINTS["mixtures"], "bridge"), (JOINTS["data"], "there")):
+        world = worlds.World(BRIDGES[path], joint)
+        for n in (0, 1):
+            x = world.draw(n, 0.3, shapes.rng(0))[-1]
+            assert world.velocity(x, 0.3).shape == (n, D)
+            assert world.posterior(x, 0.3).cov().shape == (n, 2 * D, 2 * D)
+
+
 @named(LAWS)
 def test_a_second_end_of_noise_is_noise(name):
     law, x, t = LAWS[name], normal(5, D), 0.1 + 0.8 * uniform(5)
