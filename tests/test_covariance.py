@@ -113,6 +113,25 @@ def test_parts_of_the_points_are_the_points(name, monkeypatch):
         torch.testing.assert_close(call(), want, rtol=1e-13, atol=1e-13)
 
 
+@named(SMOOTH)
+def test_no_part_holds_more_than_there_is_room_for(name, monkeypatch):
+    law, x, t, held = SMOOTH[name], normal(40, D), 0.2 + uniform(40), []
+    real = laws.Mixture._log_joint
+
+    def watched(self, x, L, seen):
+        alone = seen.k == 1 and not seen.batch
+        held.append(len(x) * self.k * (1 if alone or seen.isotropic else D))
+        return real(self, x, L, seen)
+
+    monkeypatch.setattr("diffkit.laws.mixtures.ROOM", 5 * law.k * D)
+    monkeypatch.setattr(laws.Mixture, "_log_joint", watched)
+    for time in (0.3, t):
+        law.log_seen(x, (time,), time)
+        assert held and max(held) <= 5 * law.k * D
+        assert len(held) < 20  # and no more parts than that needs
+        held.clear()
+
+
 def test_a_data_set_needs_no_array_of_points_and_data_and_pixels():
     # one time for each point: (n, K, d) would be 200 MB, what is held is below a third
     law, n = laws.dataset(normal(500, 50)), 1000
