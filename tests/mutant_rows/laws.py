@@ -270,4 +270,11 @@ ROWS = [
         "- side / 2",
         FAMILIES + "a_grid_is_centred_with_its_spacing[2-2]",
     ),
+    (
+        "laws/distances.py",
+        "du @ v.mT - u @ dv.mT",
+        "du @ v.mT + u @ dv.mT",
+        "tests/test_distances.py::"
+        "test_both_arguments_have_both_kinds_of_derivatives",
+    ),
 ]
