@@ -28,7 +28,7 @@ GENERIC := ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE \
 	NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR"
 
 .PHONY: book test lint unit outputs site faults run portable mutants browser
-.PHONY: address clean setup
+.PHONY: address clean setup coverage benchmark
 .DEFAULT_GOAL := book
 .NOTPARALLEL:
 
@@ -77,6 +77,12 @@ portable: $(READY)      ## the same outputs elsewhere
 
 mutants: $(READY)       ## wrong formulas in diffkit must fail its tests
 	@$(PY) tests/mutants.py
+
+coverage: $(READY)      ## lines and branches of diffkit that its tests miss
+	@$(PYTEST) -n $(JOBS) --cov --cov-report=term-missing:skip-covered $(TESTS)
+
+benchmark: $(READY)     ## how exact the worlds are, and what they cost
+	@$(PY) benchmarks/exact.py
 
 browser: $(READY)       ## open every page in Chromium
 	@test -e _build/html/index.html || $(MAKE) book

@@ -274,7 +274,6 @@ ROWS = [
         "laws/distances.py",
         "du @ v.mT - u @ dv.mT",
         "du @ v.mT + u @ dv.mT",
-        "tests/test_distances.py::"
-        "test_both_arguments_have_both_kinds_of_derivatives",
+        "tests/test_distances.py::test_both_arguments_have_both_kinds_of_derivatives",
     ),
 ]
