@@ -252,6 +252,18 @@ def test_a_number_pushes_as_its_matrix(name):
     same_law(law.scale(-1.7), law.push(-1.7))
 
 
+@pytest.mark.parametrize("size", [1e-9, 1e9])
+@named(LAWS)
+def test_what_is_small_is_not_dust_and_what_is_large_is_not_signal(name, size):
+    law, A = LAWS[name], MATRICES["square"]
+    got, want = law.push(size * A).covs(), size**2 * law.push(A).covs()
+    top = want.abs().max() + torch.finfo(A.dtype).tiny
+    torch.testing.assert_close(got / top, want / top, **close)
+    flat = laws.gaussian(normal(D), torch.outer(A[0], A[0]))
+    off = torch.linalg.svd(A[:1])[2][1:]
+    assert flat.push(size * off).covs().count_nonzero() == 0
+
+
 def test_projecting_a_flat_law_off_its_span_is_a_point_and_no_error():
     for seed in range(20):
         v = normal(D, seed=seed)

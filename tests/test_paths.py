@@ -641,3 +641,10 @@ WRONG = {
 @named(WRONG)
 def test_refuses(name):
     refuses(*WRONG[name])
+
+
+def test_a_long_path_may_be_rescaled_too():
+    wide = paths.rescale(paths.edm(5.0), 1 + t)
+    for time in (0.5, 4.5):
+        assert wide.nsr(time).item() == pytest.approx(time, rel=1e-14, abs=0)
+        assert wide.at(time).a.item() == pytest.approx(1 + time, rel=1e-14, abs=0)

@@ -258,11 +258,7 @@ class Mixture:
         Raises: SingularLaw where x has no density.
         """
         v, *L = self._observation(x, L, v, *L)
-
-        def part(x: Tensor, v: Tensor, *L: Tensor) -> Tensor:
-            return self._log_joint(x, L, self._seen(L, v)).logsumexp(-1)
-
-        return self._by_parts(part, x, v, *L)
+        return self._by_parts(self._log_part, x, v, *L)
 
     def expect(self, x: Points, L: Numbers, v: Number, P: Numbers, c: Number) -> Points:
         """E[sum_e P_e X_e + (c / sqrt(v)) z | x] for x = sum_e L_e X_e + sqrt(v) z.
@@ -273,24 +269,7 @@ class Mixture:
         if len(P) != len(L):
             raise ValueError(f"{len(L)} ends are observed, but {len(P)} wanted")
         numbers = self._observation(x, L, v, c, *L, *P)
-
-        def part(x: Tensor, v: Tensor, c: Tensor, *ends: Tensor) -> Tensor:
-            L, P = ends[: len(ends) // 2], ends[len(ends) // 2 :]
-            seen, cov = self._seen(L, v), self.covariance
-            if len(L) > 1:
-                cov = cov.factored()
-            r = x.new_ones(*x.shape[:-1], 1)
-            if self.k > 1:
-                r = self._log_joint(x, L, seen).softmax(-1)
-            if seen.k == 1:  # the filter is linear: average over components first
-                m = (r.unsqueeze(-2) @ self.means).squeeze(-2)
-                y = (x - _blend(L, m, 1)).unsqueeze(-2)
-                return _blend(P, m, 1) + cov.filter(seen, y, L, P, c).squeeze(-2)
-            y = x.unsqueeze(-2) - _blend(L, self.means, 2)
-            h = cov.filter(seen, y, L, P, c)
-            return (r.unsqueeze(-1) * (_blend(P, self.means, 2) + h)).sum(-2)
-
-        return self._by_parts(part, x, *numbers)
+        return self._by_parts(self._field_part, x, *numbers)
 
     def posterior(self, x: Points, L: Numbers, v: Number) -> Mixture:
         """The law of X given x = sum_e L_e X_e + sqrt(v) z, one for each point.
@@ -379,6 +358,27 @@ class Mixture:
             y = x.unsqueeze(-2) - _blend(L, self.means, 2)
             maha = (seen.whiten(y) ** 2).sum(-1)
         return self.logw - (maha + seen.logdet() + x.shape[-1] * LOG_2PI) / 2
+
+    def _log_part(self, x: Tensor, v: Tensor, *L: Tensor) -> Tensor:
+        """`log_seen` for points that fit into memory at once."""
+        return self._log_joint(x, L, self._seen(L, v)).logsumexp(-1)
+
+    def _field_part(self, x: Tensor, v: Tensor, c: Tensor, *ends: Tensor) -> Tensor:
+        """`expect` for points that fit into memory at once. ends: L, then P."""
+        L, P = ends[: len(ends) // 2], ends[len(ends) // 2 :]
+        seen, cov = self._seen(L, v), self.covariance
+        if len(L) > 1:
+            cov = cov.factored()
+        r = x.new_ones(*x.shape[:-1], 1)
+        if self.k > 1:
+            r = self._log_joint(x, L, seen).softmax(-1)
+        if seen.k == 1:  # the filter is linear: average over components first
+            m = (r.unsqueeze(-2) @ self.means).squeeze(-2)
+            y = (x - _blend(L, m, 1)).unsqueeze(-2)
+            return _blend(P, m, 1) + cov.filter(seen, y, L, P, c).squeeze(-2)
+        y = x.unsqueeze(-2) - _blend(L, self.means, 2)
+        h = cov.filter(seen, y, L, P, c)
+        return (r.unsqueeze(-1) * (_blend(P, self.means, 2) + h)).sum(-2)
 
     def _by_parts(
         self, part: Callable[..., Tensor], x: Tensor, *numbers: Tensor
