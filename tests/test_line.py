@@ -425,6 +425,14 @@ def test_on_the_gpu_as_on_the_cpu():
     torch.testing.assert_close(got.cpu(), line.monotone(p, q, x), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_quantiles_do_not_depend_on_the_unit_of_length(unit):
+    law = laws.mixture(vector(-1.0, 2.0, 2.5).unsqueeze(1), 0.01)
+    u = vector(1e-12, 0.1, 0.3333, 0.5, 0.9, 1 - 1e-9)
+    got, want = laws.quantile(law.scale(unit), u), unit * laws.quantile(law, u)
+    torch.testing.assert_close(got, want, rtol=1e-13, atol=0)
+
+
 # ---------------------------------------------------------------------- refusals
 
 V, S, T = ValueError, laws.SingularLaw, TypeError

@@ -276,4 +276,16 @@ ROWS = [
         "du @ v.mT + u @ dv.mT",
         "tests/test_distances.py::test_both_arguments_have_both_kinds_of_derivatives",
     ),
+    (
+        "laws/covariance.py",
+        "self.d * (A.abs() @ factor.abs())",
+        "self.d / (A.abs() @ factor.abs())",
+        "tests/test_laws.py::test_what_is_small_is_not_dust_and_what_is_large_is_not_signal",
+    ),
+    (
+        "laws/mixtures.py",
+        "wide = self.covariance.k > 1 or (",
+        "wide = self.covariance.k > 1 and (",
+        "tests/test_covariance.py::test_no_part_holds_more_than_there_is_room_for",
+    ),
 ]

@@ -152,4 +152,10 @@ ROWS = [
         "nsr(times)",
         HERE + "betas_on_the_cosine_path_are_the_list",
     ),
+    (
+        "paths/changes.py",
+        "Path(c, 0, 0, path.T)",
+        "Path(c, 0, 0)",
+        "tests/test_paths.py::test_a_long_path_may_be_rescaled_too",
+    ),
 ]
