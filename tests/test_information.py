@@ -276,7 +276,7 @@ def test_labels_in_space_by_plain_draws():
 
 @quick
 @named({"three": P, "two": Q, "one": LINES["one"]})
-def test_entropies_from_denoising_errors(name):
+def test_entropy_from_denoising_errors(name):
     law = LINES[name]
     for factor in (1.0, 1e-3, 1e3):  # the levels follow the law's scale
         scaled = law.scale(factor)
@@ -285,7 +285,7 @@ def test_entropies_from_denoising_errors(name):
 
 
 @quick
-def test_entropies_from_denoising_errors_in_space():
+def test_entropy_from_denoising_errors_in_space():
     got = I.denoising_entropy(M, 2000, shapes.rng(0))
     draws = -M.log_prob(M.sample(20_000, shapes.rng(1)))
     agree(got, draws.mean(), draws.std() / 141)

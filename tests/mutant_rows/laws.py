@@ -70,7 +70,7 @@ ROWS = [
         "laws/distances.py",
         "rows, columns = (u * du).sum(1, keepdim=True), (v * dv).sum(1)",
         "rows, columns = (u * du).mean(1, keepdim=True), (v * dv).sum(1)",
-        LAWS + "every_transform_of_torch_func_sees_the_same_slopes[shared]",
+        "tests/test_distances.py::test_both_arguments_have_both_kinds_of_derivatives",
     ),
     (
         "laws/mixtures.py",
