@@ -31,7 +31,7 @@ ROWS = [
         FILE,
         "lower + torch.special.entr(w).sum(-1)",
         "lower - torch.special.entr(w).sum(-1)",
-        HERE + "test_all_bounds_are_ordered",
+        HERE + "test_bounds_hold_on_the_line",
     ),
     (
         FILE,
