@@ -14,21 +14,15 @@ All but coverage by default. Exits with 1 if a number misses its bound.
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import twins
+from report import ROOT, Row, reach, show
 from torch import Tensor
 from torch.distributions import (
     Categorical,
@@ -40,32 +34,10 @@ from torch.distributions import (
 
 from diffkit import data, laws, paths, shapes, worlds
 
-ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
     *("laws", "data", "paths", "worlds"),
     *("fields", "metrics", "information", "couplings"),
 )
-
-
-class Row(NamedTuple):
-    """What was measured, the number, its unit, and where it must lie."""
-
-    what: str
-    number: float
-    unit: str = ""
-    low: float = -math.inf
-    high: float = math.inf
-
-    @property
-    def holds(self) -> bool:
-        """Whether the number lies within its bounds; NaN does not."""
-        return self.low <= self.number <= self.high
-
-    def __str__(self) -> str:
-        bounds = [f">= {self.low:g}"] * (self.low > -math.inf)
-        bounds += [f"<= {self.high:g}"] * (self.high < math.inf)
-        said = f"{', '.join(bounds)}" + ("" if self.holds else "   MISSED")
-        return f"{self.what:58} {self.number:9.3g} {self.unit:3} {said}"
 
 
 # -------------------------------------------------------------------- fields
@@ -311,40 +283,6 @@ def times(points: int = 2000, repeat: int = 20) -> list[Row]:
 # ------------------------------------------------------------------ coverage
 
 
-def coverage() -> list[Row]:
-    """The shares of lines and branches of the modules that their tests reach."""
-    nouns = {p.stem for m in MODULES for p in (ROOT / "diffkit" / m).glob("*.py")}
-    tests = [ROOT / "tests" / f"test_{noun}.py" for noun in {*MODULES, *nouns}]
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        command += ["-n", "2", "--dist", "loadfile"]
-        command += ["--cov", f"--cov-report=json:{report}"]
-        command += sorted(str(p) for p in tests if p.exists())
-        # without the decorators of annotations: they look like jumps not taken
-        env = os.environ | {"COVERAGE_FILE": f"{folder}/coverage", "UNCHECKED": "1"}
-        done = subprocess.run(
-            command, cwd=ROOT, env=env, capture_output=True, text=True
-        )
-        if done.returncode:
-            sys.exit(f"the tests fail, so their reach means nothing:\n{done.stdout}")
-        files = json.loads(report.read_text())["files"]
-    rows = []
-    for module in MODULES:
-        own = [
-            f["summary"]
-            for name, f in files.items()
-            if Path(name).with_suffix("").parts[1] == module
-        ]
-        for what, of in (("lines", "statements"), ("branches", "branches")):
-            reached = sum(s[f"covered_{what}"] for s in own)
-            there = sum(s[f"num_{of}"] for s in own)
-            if there:
-                share = 100 * reached / there
-                rows.append(Row(f"{module}: {what} reached", share, "%", low=97))
-    return rows
-
-
 def main() -> None:
     """Print the parts that were asked for."""
     parts = {
@@ -353,21 +291,9 @@ def main() -> None:
         "memory": memory,
         "imports": imports,
         "times": times,
-        "coverage": coverage,
+        "coverage": lambda: reach(MODULES),
     }
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
-    chosen = parser.parse_args().parts or [p for p in parts if p != "coverage"]
-    if unknown := set(chosen) - set(parts):
-        parser.error(f"there is no part {', '.join(unknown)}; give {', '.join(parts)}")
-    torch.set_num_threads(1)
-    missed = 0
-    for part in chosen:
-        print(f"\n{part}")
-        for row in parts[part]():
-            print(row, flush=True)
-            missed += not row.holds
-    sys.exit(missed > 0)
+    show(__doc__, parts, by_name=["coverage"])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from .entropies import (
     entropy_bounds,
     pairwise_bounds,
 )
-from .families import dataset, fit_gaussian, gaussian, grid, mixture, ring
+from .families import dataset, fit_gaussian, gaussian, grid, mixture, moons, ring
 from .line import cdf, mass, monotone, quantile
 from .mixtures import Mixture
 
@@ -42,6 +42,7 @@ __all__ = [
     "mass",
     "mixture",
     "monotone",
+    "moons",
     "pairwise_bounds",
     "quantile",
     "ring",

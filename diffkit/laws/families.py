@@ -93,6 +93,18 @@ def grid(
     return mixture(_size("spacing", spacing) * knots, _size("sd", sd) ** 2)
 
 
+def moons(k: int, sd: float | int = 0.1) -> Mixture:
+    """2 k equal Gaussians of standard deviation sd, evenly on two half circles.
+
+    (cos s, sin s) and (1 - cos s, 1/2 - sin s) at s = pi (i + 1/2) / k, the arcs of
+    `data.moons`. Raises: ValueError as for `ring`. Checked: tests/test_families.py
+    """
+    s = math.pi * (torch.arange(_modes("k", k), dtype=torch.float64) + 0.5) / k
+    one, other = (s.cos(), s.sin()), (1 - s.cos(), 0.5 - s.sin())
+    arcs = torch.cat([torch.stack(arc, -1) for arc in (one, other)])
+    return mixture(arcs, _size("sd", sd) ** 2)
+
+
 def _modes(name: str, n: int) -> int:
     if n < 1:
         raise ValueError(f"{name} is {n}; it must be >= 1")

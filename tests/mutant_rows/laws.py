@@ -288,4 +288,16 @@ ROWS = [
         "wide = self.covariance.k > 1 and (",
         "tests/test_covariance.py::test_no_part_holds_more_than_there_is_room_for",
     ),
+    (
+        "laws/families.py",
+        "dtype=torch.float64) + 0.5) / k",
+        "dtype=torch.float64)) / k",
+        FAMILIES + "moons_stand_on_the_arcs_of_the_data",
+    ),
+    (
+        "laws/families.py",
+        "0.5 - s.sin()",
+        "-0.5 - s.sin()",
+        FAMILIES + "moons_stand_on_the_arcs_of_the_data",
+    ),
 ]
