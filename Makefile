@@ -28,9 +28,14 @@ GENERIC := ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE \
 	NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR"
 
 .PHONY: book test lint unit outputs site faults run portable mutants browser
-.PHONY: address clean setup coverage benchmark
+.PHONY: address clean setup coverage benchmark retrain
 .DEFAULT_GOAL := book
 .NOTPARALLEL:
+
+ifeq (retrain,$(firstword $(MAKECMDGOALS)))   # its second word is no target
+NAME ?= $(word 2,$(MAKECMDGOALS))
+$(eval $(NAME):;@:)
+endif
 
 setup: $(READY)
 
@@ -88,6 +93,9 @@ benchmark: $(READY)     ## how exact the worlds are, and what they cost
 browser: $(READY)       ## open every page in Chromium
 	@test -e _build/html/index.html || $(MAKE) book
 	@$(PY) tests/browser.py
+
+retrain: $(READY)       ## make a net that ships anew: make retrain moons
+	@$(PY) benchmarks/retrain.py $(NAME)
 
 address: $(READY)       ## write the repository's address from _config.yml
 	@$(PY) book/press.py address

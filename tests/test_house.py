@@ -32,8 +32,15 @@ MAY_IMPORT = {
     "chains": "paths laws tables",
     "information": "worlds laws",
     "learning": "paths fields",
+    "recipes": "learning laws data paths worlds",
 }
-LATE = {"matplotlib", "scipy", "sklearn", "IPython"}  # only inside functions
+LATE = {
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "IPython",
+    "safetensors",
+}  # only inside functions
 LONGEST = 550  # lines of a file of diffkit or the book; the aim is 400
 LARGEST = 1_500_000  # bytes
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -36,7 +36,7 @@ start = time.perf_counter()
 for name in diffkit.__all__:
     getattr(diffkit, name)
 print(lazy, time.perf_counter() - start)
-late = {"matplotlib", "scipy", "sklearn", "IPython"} & set(sys.modules)
+late = {"matplotlib", "scipy", "sklearn", "IPython", "safetensors"} & set(sys.modules)
 assert not late, late
 """
 

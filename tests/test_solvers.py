@@ -61,7 +61,8 @@ def adams_bashforth(ts: torch.Tensor) -> tables.Table:
     h = ts.diff()
     B = torch.stack([1.5 * h, -0.5 * h], 1)
     B[0] = torch.stack([h[0], 0 * h[0]])
-    return tables.Table("velocity", ts, torch.ones_like(h), B, torch.zeros_like(h))
+    one = torch.ones_like(h).unsqueeze(1)
+    return tables.Table("velocity", ts, one, B, torch.zeros_like(h))
 
 
 def test_a_table_remembers_its_evaluations_newest_first():
@@ -110,7 +111,7 @@ def test_random_sampling_ends_in_the_law_of_the_linear_recursion(eta):
     for i in range(4):
         k = world.denoise(zero, table.ts[i])
         K = (world.denoise(eye, table.ts[i]) - k).mT
-        step = table.A[i] * eye + table.B[i, 0] * K
+        step = table.A[i, 0] * eye + table.B[i, 0] * K
         mean = step @ mean + table.B[i, 0] * k
         cov = step @ cov @ step.mT + table.S[i] ** 2 * eye
     x = solvers.solve(table, world.denoise, normal(n, D, seed=5), shapes.rng(6))

@@ -1,21 +1,82 @@
-"""tables: tableaus by the exact order conditions, DDIM by dense conditioning.
+"""tables: the one form against a plain loop, grids by what they keep equal.
 
 Tolerances: 1e-12, some roundings of numbers of order one.
 """
 
-import itertools
 import math
-from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
-from examples import PATHS, TWO_ENDS, D, named, normal, refuses
+from examples import PATHS, TWO_ENDS, D, named, normal, refuses, uniform
 
-from diffkit import paths, tables
+from diffkit import chains, paths, shapes, solvers, tables
 
 close = {"rtol": 1e-12, "atol": 1e-12}
 DOWN = torch.tensor([0.9, 0.7, 0.4, 0.1, 0.0], dtype=torch.float64)
-ORDERS = {"euler": 1, "heun": 2, "rk4": 4}
+
+
+# -------------------------------------------------------------------- table
+
+
+def pull(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """A field that is neither linear nor autonomous."""
+    return torch.sin(x + t) - 0.3 * x
+
+
+@pytest.mark.parametrize("back", [(1, 1), (3, 2), (1, 4), (2, 2)], ids=str)
+def test_a_table_is_the_sum_it_says(back):
+    # every state and every value of the field kept, in numpy, one entry at a time
+    m, (width, length) = 7, back
+    ts, x = 0.2 + uniform(m + 1), normal(5, D)
+    A, B = normal(m, width, seed=1).tril(), normal(m, length, seed=2).tril()
+    B[:, 0] *= uniform(m, seed=3) > 0.4  # at some states nobody asks
+    S = uniform(m, seed=4) * (uniform(m, seed=5) > 0.5)
+    A[4:6], B[4:6], B[4, -1], S[5] = 0, 0, 1.5, 0.7  # of one old F, of noise alone
+    table = tables.Table("score", ts, A, B, S)
+    got = solvers.solve(table, pull, x, shapes.rng(6), keep=True)
+    rng, states, past = shapes.rng(6), [x.numpy()], []
+    for n in range(m):
+        past.append(np.sin(states[n] + ts[n].item()) - 0.3 * states[n])
+        new = np.zeros((5, D))
+        for i in range(min(width, n + 1)):
+            new += A[n, i].item() * states[n - i]
+        for j in range(min(length, n + 1)):
+            new += B[n, j].item() * past[n - j]
+        if S[n] != 0:
+            z = torch.randn(x.shape, generator=rng, dtype=torch.float64)
+            new += S[n].item() * z.numpy()
+        states.append(new)
+    torch.testing.assert_close(got, torch.tensor(np.stack(states)), **close)
+    assert table.random
+
+
+def test_the_field_is_asked_only_where_it_is_used():
+    times = []
+
+    def seen(x, t):
+        times.append(t.item())
+        return x
+
+    one = torch.ones(4, 1).double()
+    B = torch.tensor([[1.0, 0], [0, 0], [0, 1], [0, 0]]).double()
+    table = tables.Table("score", DOWN, one, B, torch.zeros(4).double())
+    solvers.solve(table, seen, normal(D))
+    assert times == DOWN[[0, 1]].tolist() and table.evaluations == 2
+
+
+def test_stages_are_no_part_of_the_trail():
+    ts = tables.uniform(1.0, 0.0, 3)
+    table = tables.rk4(ts)
+    assert torch.equal(table.ts[table.lands], ts) and table.evaluations == 12
+    assert len(solvers.solve(table, pull, normal(D), keep=True)) == 4
+
+
+def test_a_row_of_zeros_forgets():
+    zero = torch.zeros(4, 1).double()
+    table = tables.Table("score", DOWN, zero, zero, torch.zeros(4).double())
+    assert torch.equal(solvers.solve(table, pull, normal(D)), torch.zeros(D).double())
+    assert not table.random and table.evaluations == 0
 
 
 # -------------------------------------------------------------------- grids
@@ -29,177 +90,50 @@ def test_uniform_steps_are_equal_and_the_ends_are_exact():
     )
 
 
+EQUAL = {  # what a grid keeps equal, as a function of the nsr
+    "by_nsr": (tables.by_nsr, torch.log),
+    "by_rho": (tables.by_rho, lambda nsr: nsr ** (1 / 7)),
+    "by_rho 1": (lambda *a: tables.by_rho(*a, rho=1), lambda nsr: nsr),
+    "by_angle": (
+        lambda path, *a: tables.by_angle(path, 2.5, *a),
+        lambda nsr: torch.atan2(nsr, torch.tensor(2.5).double().sqrt()),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", list(EQUAL))
 @named(PATHS)
-def test_by_nsr_steps_are_equal_ratios(name):
-    path = PATHS[name]
-    nsr = path.nsr(tables.by_nsr(path, 4.0, 0.1, 7))
-    want = 4.0 * (0.1 / 4.0) ** (torch.arange(8).double() / 7)
-    torch.testing.assert_close(nsr, want, rtol=1e-12, atol=0)
-    up = tables.by_nsr(path, 0.1, 4.0, 7)
-    torch.testing.assert_close(up.flip(0), tables.by_nsr(path, 4.0, 0.1, 7), **close)
-
-
-# -------------------------------------------------------------- Runge-Kutta
-
-# A rooted tree is the sorted tuple of its branches; a leaf is ().
-
-
-def trees(order: int) -> set[tuple]:
-    """All rooted trees with this many vertices."""
-    if order == 1:
-        return {()}
-    grown = set()
-    for small in trees(order - 1):
-        grown |= set(graft(small))
-    return grown
-
-
-def graft(tree: tuple):
-    """The tree with one more leaf, at any vertex."""
-    yield tuple(sorted((*tree, ())))
-    for i, branch in enumerate(tree):
-        for more in graft(branch):
-            yield tuple(sorted((*tree[:i], more, *tree[i + 1 :])))
-
-
-def vertices(tree: tuple) -> int:
-    return 1 + sum(map(vertices, tree))
-
-
-def density(tree: tuple) -> int:
-    """gamma: the product of the sizes of all subtrees."""
-    return vertices(tree) * math.prod(map(density, tree))
-
-
-def weights(a: tuple, tree: tuple) -> list[Fraction]:
-    """The elementary weight of the tree at every stage."""
-    inner = [weights(a, branch) for branch in tree]
-    sums = [
-        [sum((r * w for r, w in zip(row, ws, strict=False)), Fraction(0)) for row in a]
-        for ws in inner
-    ]
-    return [math.prod((s[i] for s in sums), start=Fraction(1)) for i in range(len(a))]
-
-
-def off(method: tables.Stages, tree: tuple) -> Fraction:
-    """b . Phi(tree) - 1 / gamma(tree), zero if the order condition holds."""
-    phi = weights(method.a, tree)
-    return sum(b * w for b, w in zip(method.b, phi, strict=True)) - Fraction(
-        1, density(tree)
-    )
-
-
-def test_there_are_as_many_trees_as_cayley_counted():
-    assert [len(trees(n)) for n in range(1, 6)] == [1, 1, 2, 4, 9]
-
-
-@named(ORDERS)
-def test_runge_kutta_meets_its_order_conditions_and_no_more(name):
-    method, order = getattr(tables, name)(DOWN), ORDERS[name]
-    upto = itertools.chain(*(trees(n) for n in range(1, order + 1)))
-    assert all(off(method, tree) == 0 for tree in upto)
-    assert any(off(method, tree) != 0 for tree in trees(order + 1))
-
-
-def test_no_stage_falls_outside_the_grid_by_a_rounding_error():
-    ts = tables.uniform(1.0, 0.0, 49)
-    seen = []
-    for name in ORDERS:
-        method = getattr(tables, name)(ts)
-        for n in range(len(method)):
-            method.step(n, lambda x, t: seen.append(t) or x, normal(D), [], None)
-    assert min(seen) >= 0 and max(seen) <= 1 and len(seen) == 49 * 7
-
-
-# ---------------------------------------------------------------------- DDIM
-
-
-def span(path: paths.Path) -> torch.Tensor:
-    return DOWN * path.T
-
-
-@named(PATHS)
-def test_ancestral_steps_are_the_bridge_by_dense_conditioning(name):
-    # given x0, (x_s, x_t) is Gaussian with covariance [[g_s^2, r g_s^2], [., g_t^2]]
-    # because x_t = r x_s + fresh noise, r = a_t / a_s; then condition on x_t
-    path = PATHS[name]
-    table = tables.ddim(path, span(path), 1.0)
-    c = path.at(span(path))
-    for n in range(4):
-        r = c.a[n] / c.a[n + 1]
-        gain = r * c.g2[n + 1] / c.g2[n]
-        var = c.g2[n + 1] - gain * r * c.g2[n + 1]
-        torch.testing.assert_close(table.A[n], gain, **close)
-        torch.testing.assert_close(table.B[n, 0], c.a[n + 1] - gain * c.a[n], **close)
-        torch.testing.assert_close(table.S[n] ** 2, var, **close)
-    assert table.eats == "denoise" and table.random
-
-
-@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
-@named(PATHS)
-def test_every_eta_keeps_the_noise_level_of_the_path(name, eta):
-    path = PATHS[name]
-    table, c = tables.ddim(path, span(path), eta), path.at(span(path))
-    torch.testing.assert_close(table.A * c.a[:-1] + table.B[:, 0], c.a[1:], **close)
-    level = table.A**2 * c.g2[:-1] + table.S**2
-    torch.testing.assert_close(level, c.g2[1:], **close)
-    top = tables.ddim(path, span(path), 1.0).S
-    torch.testing.assert_close(table.S, eta * top, **close)
-    assert table.random == (eta > 0)
-
-
-@named(PATHS)
-def test_ddim_is_euler_in_the_noise_to_signal_ratio(name):
-    # y = x / a, dy / d nsr = (y - D) / nsr
-    path = PATHS[name]
-    ts = span(path)
-    table, nsr, a = tables.ddim(path, ts), path.nsr(ts), path.at(ts).a
-    x, guess = normal(D), normal(D, seed=1)
-    for n in range(4):
-        y = x / a[n]
-        y = y + (nsr[n + 1] - nsr[n]) * (y - guess) / nsr[n]
-        got = table.step(n, lambda x, t: guess, x, [], None)
-        torch.testing.assert_close(got, a[n + 1] * y, **close)
-
-
-@pytest.mark.parametrize("eta", [0.0, 1.0])
-@named(PATHS)
-def test_the_last_step_to_the_data_is_the_denoiser(name, eta):
-    path = PATHS[name]
-    table = tables.ddim(path, span(path), eta)
-    assert table.A[-1] == 0 and table.S[-1] == 0
-    # a(0) is 1 to rounding: cosine and zero terminal compute a quotient there
-    assert table.B[-1, 0].item() == pytest.approx(1, rel=1e-15, abs=0)
-
-
-@named(PATHS)
-def test_ddim_steps_back_where_it_came_from(name):
-    path = PATHS[name]
-    ts = span(path)[:-1]
-    there, back = tables.ddim(path, ts), tables.ddim(path, ts.flip(0))
-    torch.testing.assert_close(there.A * back.A.flip(0), torch.ones(3).double())
-    B = there.B + there.A.unsqueeze(1) * back.B.flip(0)
-    torch.testing.assert_close(B, torch.zeros(3, 1).double(), **close)
-
-
-def test_ddim_runs_to_and_from_the_end_without_signal():
-    path = paths.one_sided()
-    up = tables.ddim(path, tables.uniform(0.5, 1.0, 2))
+def test_steps_are_equal_in_what_the_name_says(name, kind):
+    path, (make, clock) = PATHS[name], EQUAL[kind]
+    ts = make(path, 4.0, 0.1, 7)
+    h = clock(path.nsr(ts)).diff()
+    torch.testing.assert_close(h, h.mean().expand(7), rtol=1e-9, atol=0)
+    ends = path.nsr(ts[[0, -1]])
     torch.testing.assert_close(
-        up.A, torch.tensor([1.5, 4 / 3], dtype=torch.float64), **close
+        ends, torch.tensor([4.0, 0.1], dtype=torch.float64), **close
     )
-    down = tables.ddim(path, tables.uniform(1.0, 0.5, 2), 1.0)
-    # from all noise the ancestral step forgets x and draws from the path
-    c = path.at(0.75)
-    assert down.A[0] == 0 and down.S[0] == pytest.approx(c.g.item(), rel=1e-14)
+    torch.testing.assert_close(make(path, 0.1, 4.0, 7).flip(0), ts, **close)
 
 
-def test_tiny_ratios_give_no_nan():
-    path = paths.edm(1e4)
-    ts = torch.tensor([1e4, 1.0, 1e-6, 0.0], dtype=torch.float64)
-    for eta in (0.0, 0.5, 1.0):
-        table = tables.ddim(path, ts, eta)
-        assert all(torch.isfinite(u).all() for u in (table.A, table.B, table.S))
+def test_a_large_rho_is_equal_in_logarithms():
+    # nsr^(1/rho) = 1 + log(nsr) / rho + O(1 / rho^2)
+    path = PATHS["edm"]
+    far = tables.by_rho(path, 4.0, 0.1, 5, rho=1e6)
+    torch.testing.assert_close(far, tables.by_nsr(path, 4.0, 0.1, 5), rtol=1e-5, atol=0)
+
+
+def test_equal_angles_run_from_pure_noise_to_the_data():
+    ts = tables.by_angle(paths.one_sided(), 1.0, math.inf, 0.0, 6)
+    assert ts[0] == 1 and ts[-1] == 0
+    theta = chains.angle(paths.one_sided(), torch.ones(7).double(), ts)
+    torch.testing.assert_close(
+        theta.diff(), torch.full((6,), -math.pi / 12, dtype=torch.float64), **close
+    )
+
+
+def test_to_data_adds_the_last_step():
+    ts = tables.by_rho(PATHS["edm"], 4.0, 0.01, 5)
+    assert torch.equal(tables.to_data(ts)[:-1], ts) and tables.to_data(ts)[-1] == 0
 
 
 # ----------------------------------------------------------------- refusals
@@ -207,20 +141,16 @@ def test_tiny_ratios_give_no_nan():
 V, T = ValueError, TypeError
 nan, inf = float("nan"), float("inf")
 VP, grid = PATHS["vp"], DOWN
-one = torch.ones(4, dtype=torch.float64)
+one = torch.ones(4, 1, dtype=torch.float64)
 
 
 def table(**change) -> tables.Table:
     """A table, some of it wrong."""
-    parts = {"eats": "noise", "ts": grid, "A": one, "B": one[:, None], "S": 0 * one}
+    parts = {"eats": "noise", "ts": grid, "A": one, "B": one, "S": 0 * one[:, 0]}
     return tables.Table(**(parts | change))
 
 
-def stages(a: tuple, b: tuple) -> tables.Stages:
-    return tables.Stages(grid, tuple(sum(r, Fraction(0)) for r in a), a, b)
-
-
-F = Fraction
+yes = torch.ones(5, dtype=torch.bool)
 order = "at least two times, all increasing or all decreasing"
 WRONG = {
     "no steps": (V, "0 steps from 1.0 to 0.0", lambda: tables.uniform(1.0, 0.0, 0)),
@@ -232,48 +162,45 @@ WRONG = {
     "nsr same": (V, "two different", lambda: tables.by_nsr(VP, 1.0, 1.0, 3)),
     "nsr beyond": (V, "reaches 0 to", lambda: tables.by_nsr(VP, 1e9, 1.0, 3)),
     "nsr two ends": (V, "second end", lambda: tables.by_nsr(TWO_ENDS, 2.0, 1.0, 3)),
-    "empty grid": (V, order, lambda: tables.euler(grid[:0])),
-    "one time": (V, order, lambda: tables.heun(grid[:1])),
-    "a number": (V, order, lambda: tables.rk4(grid[0])),
-    "a table of times": (V, order, lambda: tables.rk4(grid[:4].reshape(2, 2))),
-    "back and forth": (V, order, lambda: tables.euler(grid[[0, 2, 1]])),
-    "standing still": (V, order, lambda: tables.euler(grid[[0, 1, 1]])),
-    "nan time": (V, "ts holds NaN", lambda: tables.euler(grid * nan)),
-    "ints": (T, "ts is torch.int64", lambda: tables.euler(torch.arange(3))),
-    "list": (T, "ts is list", lambda: tables.euler([1.0, 0.0])),
-    "ddim grid": (V, order, lambda: tables.ddim(VP, grid[[0, 2, 1]])),
-    "ddim late": (V, r"lives on \[0, 1\]", lambda: tables.ddim(VP, grid + 0.5)),
-    "ddim from 0": (
+    "nsr no steps": (V, "0 steps", lambda: tables.by_nsr(VP, 2.0, 1.0, 0)),
+    "rho 0": (V, "rho is 0", lambda: tables.by_rho(VP, 2.0, 1.0, 3, rho=0)),
+    "rho nan": (V, "rho is nan", lambda: tables.by_rho(VP, 2.0, 1.0, 3, rho=nan)),
+    "rho low": (V, "ratios > 0", lambda: tables.by_rho(VP, 2.0, 0.0, 3)),
+    "angle same": (V, "two different", lambda: tables.by_angle(VP, 1.0, 1.0, 1.0, 3)),
+    "angle < 0": (
         V,
-        "leaves from noise level 0",
-        lambda: tables.ddim(VP, grid.flip(0)),
+        "from 1.0 to -1.0",
+        lambda: tables.by_angle(VP, 1.0, 1.0, -1.0, 3),
     ),
-    "eta < 0": (V, "eta is -0.1.*between 0 and 1", lambda: tables.ddim(VP, grid, -0.1)),
-    "eta > 1": (V, "eta is 1.1", lambda: tables.ddim(VP, grid, 1.1)),
-    "eta nan": (V, "eta is nan", lambda: tables.ddim(VP, grid, nan)),
-    "eta upwards": (
-        V,
-        "from noise to data",
-        lambda: tables.ddim(VP, grid[:4].flip(0), 0.5),
-    ),
-    "ddim two ends": (V, "second end", lambda: tables.ddim(TWO_ENDS, grid[1:])),
+    "angle nan": (V, "from nan", lambda: tables.by_angle(VP, 1.0, nan, 0.0, 3)),
+    "angle lam": (V, "lam is 0", lambda: tables.by_angle(VP, 0.0, 1.0, 0.0, 3)),
+    "angle inf": (V, "reaches 0 to", lambda: tables.by_angle(VP, 1.0, inf, 0.0, 3)),
+    "to data from data": (V, "end above 0", lambda: tables.to_data(grid)),
+    "to data upwards": (V, "must run down", lambda: tables.to_data(grid[:4].flip(0))),
+    "empty grid": (V, order, lambda: tables.steps(grid[:0])),
+    "one time": (V, order, lambda: tables.steps(grid[:1])),
+    "a number": (V, order, lambda: tables.steps(grid[0])),
+    "a table of times": (V, order, lambda: tables.steps(grid[:4].reshape(2, 2))),
+    "back and forth": (V, order, lambda: tables.steps(grid[[0, 2, 1]])),
+    "standing still": (V, order, lambda: tables.steps(grid[[0, 1, 1]])),
+    "nan time": (V, "ts holds NaN", lambda: tables.steps(grid * nan)),
+    "ints": (T, "ts is torch.int64", lambda: tables.steps(torch.arange(3))),
+    "list": (T, "ts is list", lambda: tables.steps([1.0, 0.0])),
     "eats": (V, "eats is 'x0'; it must be one of", lambda: table(eats="x0")),
     "A rows": (V, "must have 4 rows", lambda: table(A=one[:3])),
-    "B axis": (V, "must have 4 rows", lambda: table(B=one)),
-    "S rows": (V, "must have 4 rows", lambda: table(S=one[:, None])),
+    "A axis": (V, "A and B two axes", lambda: table(A=one[:, 0])),
+    "B axis": (V, "must have 4 rows", lambda: table(B=one[:, 0])),
+    "S rows": (V, "must have 4 rows", lambda: table(S=one)),
     "A nan": (V, "A holds NaN", lambda: table(A=one * nan)),
-    "c": (
-        V,
-        "rows of a must sum to c",
-        lambda: tables.Stages(grid, (F(1),), ((),), (F(1),)),
-    ),
-    "b": (V, "and b to 1", lambda: stages(((),), (F(1, 2),))),
-    "implicit": (
-        V,
-        "row i of a must have i entries",
-        lambda: stages(((F(1),),), (F(1),)),
-    ),
-    "b too long": (V, "row for each of b", lambda: stages(((),), (F(1), F(0)))),
+    "S nan": (V, "S holds NaN", lambda: table(S=one[:, 0] * nan)),
+    "times nan": (V, "ts holds NaN", lambda: table(ts=grid * nan)),
+    "one state": (V, "two times or more", lambda: table(ts=grid[:1])),
+    "ts list": (T, "ts is list", lambda: table(ts=[1.0, 0.0])),
+    "A too far": (V, "A reaches back", lambda: table(A=one.expand(4, 2))),
+    "B too far": (V, "B reaches back", lambda: table(B=one.expand(4, 2))),
+    "lands": (V, "mark 5 states", lambda: table(lands=yes[:4])),
+    "lands nowhere": (V, "the first and the last", lambda: table(lands=~yes)),
+    "clock": (V, "hold 5 times", lambda: table(clock=grid[:4])),
 }
 
 

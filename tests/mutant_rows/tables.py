@@ -1,60 +1,62 @@
-"""Wrong formulas in diffkit.tables."""
+"""Wrong formulas in diffkit.tables: the one form, and its grids."""
 
-SOLVERS = "tests/test_solvers.py::"
-HERE = "tests/test_tables.py::"
+HERE = "tests/test_tables.py::test_"
+TABLE, GRIDS = "tables/table.py", "tables/grids.py"
+SUM, EQUAL = "a_table_is_the_sum_it_says", "steps_are_equal_in_what_the_name_says"
 ROWS = [
     (
-        "tables.py",
-        '"1/6 1/3 1/3 1/6"',
-        '"1/8 3/8 3/8 1/8"',
-        HERE + "test_runge_kutta_meets_its_order_conditions_and_no_more",
+        TABLE,
+        "past.insert(0, field(states[0], row.t)",
+        "past.insert(0, field(states[-1], row.t)",
+        HERE + SUM,
+    ),
+    (TABLE, "b * past[j] if", "b * past[0] if", HERE + SUM),
+    (TABLE, "row.noise * z if", "z if", HERE + SUM),
+    (TABLE, "torch.add(new, past[j], alpha=b)", "torch.add(new, past[j])", HERE + SUM),
+    (TABLE, "torch.add(new, states[i], alpha=a)", "new + states[i]", HERE + SUM),
+    (TABLE, "alpha=row.noise)", "alpha=row.noise**2)", HERE + SUM),
+    (
+        TABLE,
+        "del states[self.A.shape[1] :], past[self.B.shape[1] :]",
+        "del states[self.A.shape[1] :], past[self.A.shape[1] :]",
+        HERE + SUM,
     ),
     (
-        "tables.py",
-        'return _stages(ts, "1", "1/2 1/2")',
-        'return _stages(ts, "1", "1 0")',
-        HERE + "test_runge_kutta_meets_its_order_conditions_and_no_more",
+        TABLE,
+        "asked = {n - j for",
+        "asked = {n for",
+        HERE + "the_field_is_asked_only_where_it_is_used",
     ),
     (
-        "tables.py",
-        "S = g_s * eta * (1 - rest).sqrt()",
-        "S = g_s * eta * (1 - rest)",
-        HERE + "test_ancestral_steps_are_the_bridge_by_dense_conditioning",
+        TABLE,
+        "weights.triu(1).any()",
+        "weights.triu(2).any()",
+        HERE + "refuses",
     ),
     (
-        "tables.py",
-        "k = g_s * (1 - eta**2 * (1 - rest)).sqrt()",
-        "k = g_s * (1 - eta * (1 - rest)).sqrt()",
-        HERE + "test_every_eta_keeps_the_noise_level_of_the_path",
+        GRIDS,
+        "uniform(math.log(high), math.log(low), n).exp()",
+        "uniform(high, low, n)",
+        HERE + EQUAL,
+    ),
+    (GRIDS, "low ** (1 / rho), n) ** rho", "low ** (1 / rho), n) ** 7.5", HERE + EQUAL),
+    (GRIDS, "sd = math.sqrt(lam)", "sd = lam", HERE + EQUAL),
+    (
+        GRIDS,
+        "uniform(math.atan(high / sd), math.atan(low / sd), n)",
+        "uniform(math.atan(high), math.atan(low), n)",
+        HERE + EQUAL,
     ),
     (
-        "tables.py",
-        "(a_s - a_t * k / g_t).unsqueeze(1)",
-        "(a_s - k / g_t).unsqueeze(1)",
-        HERE + "test_ddim_is_euler_in_the_noise_to_signal_ratio",
+        GRIDS,
+        "torch.linspace(start, end, n + 1, dtype=torch.float64)",
+        "torch.linspace(start, end, n + 2, dtype=torch.float64)[:-1]",
+        HERE + "uniform_steps_are_equal_and_the_ends_are_exact",
     ),
     (
-        "tables.py",
-        "past.insert(0, field(x, self.ts[n]))",
-        "past.append(field(x, self.ts[n]))",
-        SOLVERS + "test_a_table_remembers_its_evaluations_newest_first",
-    ),
-    (
-        "tables.py",
-        "t + float(c) * h)",
-        "t)",
-        SOLVERS + "test_runge_kutta_converges_with_its_order_and_no_other",
-    ),
-    (
-        "tables.py",
-        "y = y + h * float(a) * f if a else y",
-        "y = y + h * float(c) * f / len(row) if a else y",
-        SOLVERS + "test_runge_kutta_converges_with_its_order_and_no_other",
-    ),
-    (
-        "tables.py",
-        "new + self.S[n] * z",
-        "new + self.S[n] ** 2 * z",
-        SOLVERS + "test_random_sampling_ends_in_the_law_of_the_linear_recursion",
+        GRIDS,
+        "torch.cat([ts, ts.new_zeros(1)])",
+        "torch.cat([ts[:-1], ts.new_zeros(1)])",
+        HERE + "to_data_adds_the_last_step",
     ),
 ]

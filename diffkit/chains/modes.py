@@ -1,28 +1,19 @@
-"""Chains: the linear-Gaussian calculus, one eigen-direction at a time.
-
-For Gaussian data the probability flow splits along the eigenvectors u_k of the
-covariance. With psi_k(t) = sqrt(a^2 lambda_k + g^2) and c_k the coordinate of
-x_T - a_T m,
-
-    x_t       = a_t m + sum_k psi_k(t) / psi_k(T) c_k u_k
-    D(x_t, t) =     m + sum_k a_t lambda_k / (psi_k(t) psi_k(T)) c_k u_k
-
-(derived in the chapter `gaussian/painters`). A direction without variance is
-lambda = 0, not an exception.
-"""
+"""Modes: what the exact flow of a Gaussian law does to each eigen-direction."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 
-from .laws import Mixture
-from .paths import Path
-from .shapes import Points, Tensor, Times, floating, points, trailing
+from ..laws import Mixture
+from ..paths import Path
+from ..shapes import Points, Tensor, Times, floating, points, trailing
 
 
-def _variances(lam: Tensor) -> Tensor:
+def variance(lam: Tensor) -> Tensor:
+    """lam, or an error: a tensor of variances >= 0."""
     if not (floating("lam", lam) >= 0).all():
         raise ValueError(f"lam runs down to {lam.min().item():g}; it must be >= 0")
     return lam
@@ -30,7 +21,7 @@ def _variances(lam: Tensor) -> Tensor:
 
 def spread(path: Path, lam: Tensor, t: Times) -> Tensor:
     """psi = sqrt(a^2 lam + g^2), the standard deviation of a mode at time t."""
-    c, lam = path.one_ended().at(t), _variances(lam)
+    c, lam = path.one_ended().at(t), variance(lam)
     return (c.a.to(lam) ** 2 * lam + c.g2.to(lam)).sqrt()
 
 
@@ -49,10 +40,12 @@ def flow_factor(path: Path, lam: Tensor, t: Times, s: Times) -> Tensor:
 def angle(path: Path, lam: Tensor, t: Times) -> Tensor:
     """theta = arctan(g / (a sqrt(lam))): 0 is signal, pi/2 is noise.
 
-    Checked: painters/half-painted
+    Without variance there is no signal: pi/2 for lam = 0 at all times, 0 included.
+    Checked: painters/half-painted, tests/test_chains.py
     """
-    c, lam = path.one_ended().at(t), _variances(lam)
-    return torch.atan2(c.g.to(lam), c.a.to(lam) * lam.sqrt())
+    c, lam = path.one_ended().at(t), variance(lam)
+    theta = torch.atan2(c.g.to(lam), c.a.to(lam) * lam.sqrt())
+    return theta.where(lam > 0, math.pi / 2)
 
 
 def endpoint_factor(path: Path, lam: Tensor, t: Times, s: Times) -> Tensor:
@@ -61,7 +54,7 @@ def endpoint_factor(path: Path, lam: Tensor, t: Times, s: Times) -> Tensor:
     Zero where lam = 0, the limit s -> 0 included.
     Source: wang2023painters. Checked: painters/endpoint
     """
-    a = path.at(s).a.to(_variances(lam))
+    a = path.at(s).a.to(variance(lam))
     factor = a * lam / (spread(path, lam, s) * spread(path, lam, t))
     return torch.where(lam == 0, torch.zeros_like(factor), factor)
 
