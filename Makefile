@@ -87,8 +87,9 @@ coverage: $(READY)      ## lines and branches of diffkit that its tests miss
 	@UNCHECKED=1 $(PYTEST) -n $(JOBS) --cov --cov-report=term-missing:skip-covered \
 		$(TESTS)
 
-benchmark: $(READY)     ## how exact the worlds are, and what they cost
+benchmark: $(READY)     ## how exact worlds and samplers are, what they cost
 	@$(PY) benchmarks/exact.py
+	@$(PY) benchmarks/samplers.py
 
 browser: $(READY)       ## open every page in Chromium
 	@test -e _build/html/index.html || $(MAKE) book

@@ -91,10 +91,10 @@ def test_the_error_is_the_tolerance_times_a_factor(name):
         assert tol / 100 < error < most * tol  # and no work was wasted
 
 
-@named({"dormand_prince": TOLERANCES[2:], "bogacki_shampine": TOLERANCES[:5]})
+@named({"dormand_prince": TOLERANCES[2:], "bogacki_shampine": TOLERANCES[1:5]})
 def test_the_error_is_proportional_to_the_tolerance(name):
     # h^k = tol for the method of lower order, and the other has global order k
-    tols = TOLERANCES[2:] if name == "dormand_prince" else TOLERANCES[:5]
+    tols = TOLERANCES[2:] if name == "dormand_prince" else TOLERANCES[1:5]
     found = errors("two", getattr(tables, name.upper()), tols)
     slope = np.polyfit(np.log(tols), np.log(found), 1)[0]
     assert abs(slope - 1) < 0.1

@@ -297,6 +297,9 @@ CALM = {
     "score": frozen_score,
     "2M": two_step,
     "corrected": corrected,
+    "unipc": lambda path, ts: tables.unipc(path, ts, 2),
+    "deis": lambda path, ts: tables.deis(path, ts, 3),
+    "dpm_solver": lambda path, ts: tables.dpm_solver(path, ts, 2),
 }
 RANDOM = {
     "eta": lambda path, ts: tables.ddim(path, ts, 0.5),
@@ -304,9 +307,12 @@ RANDOM = {
     "corrected, noisy": lambda path, ts: corrected(path, ts, 0.2),
     "churn": churned,
     "noisy heun": noisy_heun,
+    "edm": lambda path, ts: tables.edm(path, ts, churn=0.5),
+    "exponential sde": lambda path, ts: tables.exponential_sde(path, ts, 2),
+    "stochastic heun": lambda path, ts: tables.stochastic_heun(path, ts),
 }
 ZOO = CALM | RANDOM
-TARGETS = tables.EATS
+TARGETS = ("velocity", "denoise", "noise", "score", "v")
 
 
 def grid(path, n=6):
@@ -849,6 +855,14 @@ def test_the_best_grids_of_the_literature_are_found():
     assert loss(other) > 2 * loss(best)
 
 
+@named(["vp", "straight"])
+def test_the_best_grid_is_the_same_in_nsr_on_every_path(name):
+    path = PATHS[name]
+    ts = chains.optimal_grid(ddim_on(path), path, WIDE, 5, 10.0)
+    # the error is flat at its least: the nodes are known to the root of its digits
+    torch.testing.assert_close(path.nsr(ts), best_on_wide("ddim"), rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("low", [0.0, 0.1])
 @named(["edm", "trig", "vp"])
 def test_the_best_grid_of_one_variance_has_equal_angles(name, low):
@@ -996,6 +1010,11 @@ per_point = r"has shape \(3,\); it must be a number or one time per point, \(4,\
 DDIM = tables.ddim(VP, modes(0.9, 0.6, 0.2, 0.0))
 
 
+half_detached = one_step(  # DDIM, with part of its gradient in the grid lost
+    "noise", lambda t, s: s.a / t.a, lambda t, s: s.g - (s.a * t.g / t.a).detach()
+)
+
+
 def kinked(t, s):
     """Weights of one, with an infinite slope in the grid."""
     return 1 + (0 * t.a).sqrt()
@@ -1086,10 +1105,10 @@ WRONG = {
         "noise of a mode without variance",
         lambda: chains.rate(VP, LAM, 0.0, "noise"),
     ),
-    "target": (V, "target is 'x0'", lambda: chains.rate(VP, LAM, 0.5, "x0")),
+    "target": (V, "target 'x0' is unknown", lambda: chains.rate(VP, LAM, 0.5, "x0")),
     "flow target": (
         V,
-        "must be one of",
+        "it is one of denoise, noise",
         lambda: chains.flow_response(VP, LAM, 0.5, 0.1, "eps"),
     ),
     "flow response at the data": (
@@ -1218,6 +1237,11 @@ WRONG = {
         V,
         "NaN or inf, or such a slope",
         lambda: best(make=lambda ts: one_step("denoise", kinked, kinked)(VP, ts)),
+    ),
+    "best with half a gradient": (
+        V,
+        "some of the table.*no gradient in the grid",
+        lambda: best(make=lambda ts: half_detached(VP, ts)),
     ),
     "best without gradient": (
         V,

@@ -58,11 +58,11 @@ def uniformly(build, n: int):
 
 RUNS = {  # what goes from t to s, and how exact it is here
     "euler": (uniformly(tables.euler, 200), 5e-2),
-    "heun": (uniformly(tables.heun, 100), 5e-4),
+    "heun": (uniformly(tables.heun, 50), 2e-3),
     "rk4": (uniformly(tables.rk4, 20), 2e-5),
     "dormand prince": (uniformly(tables.dormand_prince, 10), 2e-5),
-    "adams bashforth": (uniformly(adams_bashforth, 200), 5e-4),
-    "reversible heun": (uniformly(tables.reversible_heun, 100), 5e-4),
+    "adams bashforth": (uniformly(adams_bashforth, 100), 2e-3),
+    "reversible heun": (uniformly(tables.reversible_heun, 50), 2e-3),
     "adaptive": (steady, 1e-6),
 }
 BEGIN = 0.5 + uniform(4, 2)

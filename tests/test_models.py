@@ -13,9 +13,9 @@ from examples import PATHS, TWO_ENDS, D, cuda, named, normal, refuses, uniform
 from test_nets import SEEDS, close, double, stirred
 
 from diffkit import fields, laws, paths, solvers, tables, worlds
-from diffkit.learning import MLP, ConvNet, Energy, Linear, Model, clock, row, stretch
+from diffkit.learning import MLP, ConvNet, Energy, Linear, Model, clock, stretch
 
-TARGETS = fields.targets.TARGETS
+TARGETS = paths.TARGETS
 SD = 0.7
 every_target = pytest.mark.parametrize("target", TARGETS)
 UNIT = {name: PATHS[name] for name in ("vp", "cosine", "trig", "zero terminal")}
@@ -43,7 +43,7 @@ def test_the_target_of_a_sample_is_what_the_denoiser_x0_would_mean(name, target)
     t, x0, z = times(path), normal(9, D), normal(9, D, seed=1)
     c = path.at(t)
     x = c.a[:, None] * x0 + c.g[:, None] * z
-    p, q = row(c, target)
+    p, q = paths.combination(c, target)
     want = fields.convert(lambda x, t: x0, path, "denoise", target)(x, t)
     close(p[:, None] * x0 + q[:, None] * z, want, 1e-9)
 
@@ -71,7 +71,11 @@ def test_what_the_net_says_has_variance_one_and_the_rest_is_least_squares(name, 
     """In units (x0 / sd, z) all second moments are inner products in the plane."""
     path = PATHS[name]
     model, c = trained(path, target), path.at(times(path))
-    s, (skip, out), (p, q) = model.scales(c), model.parts(c, target), row(c, target)
+    s, (skip, out), (p, q) = (
+        model.scales(c),
+        model.parts(c, target),
+        paths.combination(c, target),
+    )
     for i in range(len(c.a)):
         x = np.array([c.a[i] * SD, c.g[i]])
         F = np.array([s.p[i] * SD, s.q[i]])
@@ -315,7 +319,11 @@ net = MLP(D, width=4, seeds=(0, 1))
 model = Model(net, paths.vp(), "score")
 x, k = torch.zeros(5, D), torch.zeros(2, 5, D)
 WRONG = {
-    "no net": (T, "net is function; it must be a Net", lambda: Model(row, paths.vp())),
+    "no net": (
+        T,
+        "net is function; it must be a Net",
+        lambda: Model(clock, paths.vp()),
+    ),
     "two ends": (V, "the path has a second end", lambda: Model(net, TWO_ENDS)),
     "target": (
         V,
@@ -337,7 +345,11 @@ WRONG = {
         "target 'eps' is unknown",
         lambda: Model(net, paths.vp(), sd=None).as_target("eps"),
     ),
-    "row": (V, "target 'eps' is unknown", lambda: row(paths.vp().at(0.5), "eps")),
+    "row": (
+        V,
+        "target 'eps' is unknown",
+        lambda: paths.combination(paths.vp().at(0.5), "eps"),
+    ),
     "stretch": (V, "target 'x' is unknown", lambda: stretch(paths.vp().at(0.5), "x")),
     "dimension": (
         V,

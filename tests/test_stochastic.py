@@ -814,7 +814,7 @@ WRONG = {
     ),
     "target": (
         V,
-        "target is 'eps'; it must be one of",
+        "target 'eps' is unknown",
         lambda: tables.eating(BOTH, VP, "eps"),
     ),
     "no way": (

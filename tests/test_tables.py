@@ -186,7 +186,7 @@ WRONG = {
     "nan time": (V, "ts holds NaN", lambda: tables.steps(grid * nan)),
     "ints": (T, "ts is torch.int64", lambda: tables.steps(torch.arange(3))),
     "list": (T, "ts is list", lambda: tables.steps([1.0, 0.0])),
-    "eats": (V, "eats is 'x0'; it must be one of", lambda: table(eats="x0")),
+    "eats": (V, "target 'x0' is unknown", lambda: table(eats="x0")),
     "A rows": (V, "must have 4 rows", lambda: table(A=one[:3])),
     "A axis": (V, "A and B two axes", lambda: table(A=one[:, 0])),
     "B axis": (V, "must have 4 rows", lambda: table(B=one[:, 0])),

@@ -61,7 +61,7 @@ def best_cosines(
 
     `tables.by_angle` attains it for one lam; each mode would have a grid of its own.
     1 - Theta^2 / (2 n) + O(n^-2). Raises: ValueError for n < 1.
-    Source: sabour2024steps; sun2026scheduling. Checked: tests/test_chains.py
+    Source: sun2026scheduling, the tangent law. Checked: tests/test_chains.py
     """
     if n < 1:
         raise ValueError(f"n is {n}; a grid has at least one step")

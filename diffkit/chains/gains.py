@@ -5,15 +5,11 @@ from __future__ import annotations
 import torch
 
 from ..paths import Coef, Path
+from ..paths.targets import known
 from ..shapes import Float, Tensor, Times, finite
-from ..tables import EATS, Table
+from ..tables import Table
 from .modes import flow_factor, variance
 from .sweep import asked, swept
-
-
-def _known(target: str) -> None:
-    if target not in EATS:
-        raise ValueError(f"target is {target!r}; it must be one of {EATS}")
 
 
 def rate(path: Path, lam: Tensor, t: Times, target: str) -> Tensor:
@@ -25,7 +21,7 @@ def rate(path: Path, lam: Tensor, t: Times, target: str) -> Tensor:
     noise level 0. The denoiser alone has a value there, the mean, and J = 0.
     Checked: tests/test_chains.py
     """
-    _known(target)
+    known(target)
     c = Coef(*(u.to(variance(lam)) for u in path.one_ended().at(t)))
     psi2 = c.a**2 * lam + c.g2
     if target != "denoise" and not (psi2 > 0).all():
@@ -103,7 +99,7 @@ def flow_response(
     v. Raises: ValueError where that is infinite: at g = 0 or a = 0.
     Checked: tests/test_chains.py
     """
-    _known(target)
+    known(target)
     c = Coef(*(u.to(variance(lam)) for u in path.one_ended().at(t)))
     w = c.a * c.gdg - c.g2 * c.da
     entries = {

@@ -51,7 +51,7 @@ def responses(
 
     A run on the field F + e ends sum_n R_n e_n further, to first order in e, and
     exactly if F is affine. J_n is the Jacobian of the field, d reverse sweeps each.
-    x: (*n, d). noise: as for `solvers.solve`, which draws the same.
+    x: (*n, d). noise: a generator, from which `solvers.solve` draws the same.
     Raises: ValueError without noise where the table adds some.
     Checked: tests/test_chains.py
     """

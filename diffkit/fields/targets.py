@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from ..paths import Coef, Path
+from ..paths.targets import known
 from ..shapes import Points, Times
 from .field import Field, per_point, value
-
-TARGETS = ("denoise", "noise", "score", "velocity", "v")
 
 
 def _row(c: Coef, target: str, by_noise: bool) -> tuple[Tensor, Tensor]:
@@ -49,10 +48,7 @@ def convert(field: Field, path: Path, have: str, want: str) -> Field:
     """
     path.one_ended()
     for target in (have, want):
-        if target not in TARGETS:
-            raise ValueError(
-                f"target {target!r} is unknown; it is one of {', '.join(TARGETS)}"
-            )
+        known(target)
     if have == want:
         return field
     by_noise = have in ("noise", "v")

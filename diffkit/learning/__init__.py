@@ -21,10 +21,11 @@ from .levels import (
     uniform_logsnr,
     uniform_times,
 )
-from .models import Model, Scales, clock, row, stretch
+from .models import Model, Scales, clock, stretch
 from .nets import MLP, ConvNet, Energy, Linear, Net
 from .objectives import Excess, Objective, Weight, edm, min_snr
-from .training import NotReached, Progress, Reached, fit, schedule, until
+from .optimiser import schedule
+from .training import NotReached, Progress, Reached, fit, until
 
 __all__ = [
     "MLP",
@@ -47,7 +48,6 @@ __all__ = [
     "load",
     "lognormal_levels",
     "min_snr",
-    "row",
     "save",
     "schedule",
     "stratified",

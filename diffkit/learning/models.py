@@ -37,8 +37,8 @@ import torch
 from torch import Tensor
 
 from ..fields import Field, convert
-from ..fields.targets import TARGETS
-from ..paths import Coef, Path
+from ..paths import Coef, Path, combination
+from ..paths.targets import known
 from ..shapes import Points, Times, floating, trailing
 from .nets import Batch, Net
 
@@ -69,27 +69,12 @@ def clock(c: Coef) -> Tensor:
     return (up / down).log() / 8
 
 
-def row(c: Coef, target: str) -> tuple[Tensor, Tensor]:
-    """(p, q): the target of a sample is p x0 + q z. Infinite or NaN where g = 0 is.
-
-    Raises: ValueError for an unknown target. Checked: tests/test_models.py
-    """
-    one, zero = torch.ones_like(c.a), torch.zeros_like(c.a)
-    if _known(target) == "denoise":
-        return one, zero
-    if target == "noise":
-        return zero, one
-    if target == "score":
-        return zero, -1 / c.g
-    return (c.da, c.gdg / c.g) if target == "velocity" else (-c.g, c.a)
-
-
 def stretch(c: Coef, target: str) -> Tensor:
     """kappa = p g - q a: how far the target moves, when all targets move together.
 
     Raises: ValueError for an unknown target. Checked: tests/test_models.py
     """
-    if _known(target) == "denoise":
+    if known(target) == "denoise":
         return c.g
     if target == "noise":
         return -c.a
@@ -121,8 +106,8 @@ class Model(torch.nn.Module):
         super().__init__()
         if not isinstance(net, Net):
             raise TypeError(f"net is {type(net).__name__}; it must be a Net")
-        self.net, self.path, self.target = net, path.one_ended(), _known(target)
-        self.sd = None if sd is None else _positive("sd", sd)
+        self.net, self.path, self.target = net, path.one_ended(), known(target)
+        self.sd = None if sd is None else positive("sd", sd)
 
     @property
     def d(self) -> int:
@@ -142,7 +127,7 @@ class Model(torch.nn.Module):
     def scales(self, c: Coef) -> Scales:
         """What the net sees and shall say at these levels."""
         if self.sd is None:
-            return Scales(None, clock(c), *row(c, self.target))
+            return Scales(None, clock(c), *combination(c, self.target))
         shrink = torch.addcmul(c.g2, c.a, c.a, value=self.sd**2).rsqrt()
         return Scales(shrink, clock(c), c.g * shrink / self.sd, -self.sd * c.a * shrink)
 
@@ -156,7 +141,7 @@ class Model(torch.nn.Module):
     def parts(self, c: Coef, target: str) -> tuple[Tensor, Tensor]:
         """(skip, out): a target is skip x + out F, if the net says F."""
         r2 = torch.addcmul(c.g2, c.a, c.a, value=self.sd**2)
-        p, q = row(c, target)
+        p, q = combination(c, target)
         skip = (p * c.a * self.sd**2 + q * c.g) / r2
         return skip, stretch(c, target) * self.sd * r2.rsqrt()
 
@@ -189,7 +174,7 @@ class Model(torch.nn.Module):
         """
         if not isinstance(k, int) or not 0 <= k < self.members:
             raise ValueError(f"k is {k!r}; there are members 0 to {self.members - 1}")
-        have = self.target if self.sd is None else _known(target)
+        have = self.target if self.sd is None else known(target)
 
         def asked(x: Points, t: Times) -> Points:
             if not floating("x", x).ndim or x.shape[-1] != self.d:
@@ -228,15 +213,7 @@ def _per_point(t: Times, x: Tensor) -> None:
         )
 
 
-def _known(target: str) -> str:
-    if target not in TARGETS:
-        raise ValueError(
-            f"target {target!r} is unknown; it is one of {', '.join(TARGETS)}"
-        )
-    return target
-
-
-def _positive(name: str, value: float | int) -> float:
+def positive(name: str, value: float | int) -> float:
     if not isinstance(value, Real) or not 0 < value < math.inf:
         raise ValueError(f"{name} is {value!r}; it must be a positive finite number")
     return float(value)

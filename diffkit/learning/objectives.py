@@ -35,6 +35,7 @@ from torch import Tensor
 
 from ..fields import Field, convert, value
 from ..paths import Coef, Path
+from ..paths.targets import known
 from ..shapes import Estimate, Float, points
 from .levels import (
     Levels,
@@ -43,7 +44,7 @@ from .levels import (
     stratified,
     uniform_times,
 )
-from .models import Model, _known, _positive, stretch
+from .models import Model, positive, stretch
 
 Data = Float[Tensor, "n d"] | Float[Tensor, "K n d"]
 Rngs = torch.Generator | Sequence[torch.Generator]
@@ -62,7 +63,7 @@ def edm(sd: float | int = 1.0) -> Weight:
     omega = a^2 + g^2 / s^2. Raises: ValueError unless sd is positive and finite.
     Source: karras2022edm, table 1. Checked: tests/test_objectives.py
     """
-    s = _positive("sd", sd)
+    s = positive("sd", sd)
     return Weight("edm", lambda c: torch.addcmul(c.g2 / s**2, c.a, c.a))
 
 
@@ -72,7 +73,7 @@ def min_snr(gamma: float | int = 5.0) -> Weight:
     Raises: ValueError unless gamma is positive and finite.
     Source: hang2023minsnr. Checked: tests/test_objectives.py
     """
-    most = _positive("gamma", gamma)
+    most = positive("gamma", gamma)
     return Weight("min snr", lambda c: torch.minimum(c.a * c.a, most * c.g2))
 
 
@@ -112,7 +113,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         self.path.one_ended()
-        _known(self.target)
+        known(self.target)
         if isinstance(self.weight, str) and self.weight != "plain":
             found = _named("weight", self.weight, WEIGHTS, "plain, ")
             object.__setattr__(self, "weight", found)

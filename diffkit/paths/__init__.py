@@ -42,15 +42,18 @@ from .families import (
     vp,
 )
 from .path import Coef, Path, Sde, t
+from .targets import TARGETS, combination
 
 __all__ = [
     "Coef",
     "Path",
     "Sde",
+    "TARGETS",
     "betas_on",
     "brownian",
     "chain_nsr",
     "circle",
+    "combination",
     "cosine",
     "cosine_betas",
     "edm",

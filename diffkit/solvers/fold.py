@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from ..fields import Field
+from ..fields import Field, value
 from ..shapes import Points, points
 from ..tables import Table
 from .adaptive import Adaptive
@@ -26,7 +28,8 @@ def solve(
     generator, or a `Brownian` that many runs share. keep: return all states that lie
     on the way (N + 1, *n, d), at the times table.ts[table.lands], instead of the end
     point (*n, d); `Adaptive.run` also gives the times of its own steps.
-    Raises: ValueError without noise where it is needed, or when the state blows up.
+    Raises: ValueError without noise where it is needed, for a field of another shape,
+    or when the state blows up.
     Checked: painters/flow-map, tests/test_solvers.py
     """
     points(x)
@@ -36,6 +39,7 @@ def solve(
     if table.random and noise is None:
         raise ValueError("this table adds noise: give a generator, noise")
     clock = noise.clock(table, x) if isinstance(noise, Brownian) else None
+    field = partial(value, field)
     states, past, trail = [x], [], [x]
     with Bar() as tell:
         for n, row in enumerate(table.rows):

@@ -16,14 +16,13 @@ from .grids import by_angle, by_nsr, by_rho, steps, to_data, uniform
 from .multistep import deis, dpmpp, dpmpp_sde
 from .singlestep import dpm_solver, dpmpp_2s
 from .stochastic import (
-    eating,
     edm,
     euler_maruyama,
     interleaved,
     langevin,
     stochastic_heun,
 )
-from .table import EATS, Row, Table
+from .table import Row, Table, eating
 from .tableaus import (
     BOGACKI_SHAMPINE,
     DORMAND_PRINCE,
@@ -56,7 +55,6 @@ from .tableaus import (
 __all__ = [
     "BOGACKI_SHAMPINE",
     "DORMAND_PRINCE",
-    "EATS",
     "EULER",
     "HEUN",
     "HEUN3",

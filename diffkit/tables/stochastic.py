@@ -27,7 +27,7 @@ from torch import Tensor
 from ..paths import Path
 from ..shapes import finite, floating
 from .grids import Grid, steps
-from .table import EATS, Table
+from .table import Table
 
 # ------------------------------------------------------------ the reverse SDE
 
@@ -286,48 +286,3 @@ def _at_ages(rows: list[tuple[list[int], Table, int]], name: str) -> Tensor:
     for i, (a, w) in enumerate(zip(ages, weights, strict=True)):
         W[i, a] = w[: len(a)]
     return W
-
-
-# ---------------------------------------------------------------- what is eaten
-
-
-def eating(table: Table, path: Path, target: str) -> Table:
-    """The same sampler, rewritten to eat another target of the same network.
-
-    With x = a D + g N every target is p D + q N, so F = alpha x + beta F': the part of
-    a row on F moves onto the state that F was asked at, and onto F'. Exact.
-    target: velocity, denoise, noise, score or v. Raises: ValueError for another, for
-    two ends, and where a row uses F at noise level 0 or F' does not determine F.
-    Source: salimans2022distillation, karras2022edm. Checked: tests/test_stochastic.py
-    """
-    if target not in EATS:
-        raise ValueError(f"target is {target!r}; it must be one of {EATS}")
-    c = path.one_ended().at(table.ts[:-1])
-    if target == table.eats:
-        return table
-    one, zero = torch.ones_like(c.a), torch.zeros_like(c.a)
-    pairs = {
-        "denoise": (one, zero),
-        "noise": (zero, one),
-        "score": (zero, -1 / c.g),
-        "velocity": (c.da, c.gdg / c.g),
-        "v": (-c.g, c.a),
-    }
-    (p, q), (u, v) = pairs[table.eats], pairs[target]
-    det = c.a * v - c.g * u  # of x and F' as combinations of D and N
-    alpha, beta = (p * v - q * u) / det, (c.a * q - c.g * p) / det
-    if {target, table.eats} == {"noise", "score"}:  # parallel: true at a = 0 as well
-        alpha, beta = zero, q / v
-    m, j = table.B.shape
-    n = torch.arange(max(m, j), device=table.ts.device)
-    asked = (n[:m].unsqueeze(1) - n[:j]).clamp(min=0)
-    alpha, beta = (torch.where(table.B != 0, w[asked], 0.0) for w in (alpha, beta))
-    known = torch.isfinite(alpha) & torch.isfinite(beta)
-    if not (known & (c.g[asked] > 0) | (table.B == 0)).all():
-        raise ValueError(
-            f"{target} does not determine {table.eats} at a time where the table asks"
-        )
-    A = table.A.new_zeros(m, max(j, table.A.shape[1]))
-    A[:, : table.A.shape[1]] = table.A
-    A[:, :j] += table.B * alpha
-    return Table(target, table.ts, A, table.B * beta, table.S, table.lands, table.clock)

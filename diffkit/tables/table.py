@@ -10,9 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..paths import Path, combination
+from ..paths.targets import known
 from ..shapes import Points, finite, floating
 
-EATS = ("velocity", "denoise", "noise", "score", "v")
 Field = Callable[[Tensor, Tensor], Tensor]
 Terms = tuple[tuple[int, float], ...]
 
@@ -50,8 +51,7 @@ class Table:
     clock: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.eats not in EATS:
-            raise ValueError(f"eats is {self.eats!r}; it must be one of {EATS}")
+        known(self.eats)
         m = len(self.ts) - 1 if floating("ts", self.ts).ndim == 1 else 0
         if m < 1:
             raise ValueError(
@@ -123,3 +123,36 @@ class Table:
 
 def _terms(weights: list[float]) -> Terms:
     return tuple((age, w) for age, w in enumerate(weights) if w)
+
+
+def eating(table: Table, path: Path, target: str) -> Table:
+    """The same sampler, rewritten to eat another target of the same network.
+
+    With x = a D + g N every target is p D + q N, so F = alpha x + beta F': the part of
+    a row on F moves onto the state that F was asked at, and onto F'. Exact.
+    target: velocity, denoise, noise, score or v. Raises: ValueError for another, for
+    two ends, and where a row uses F at noise level 0 or F' does not determine F.
+    Source: salimans2022distillation, karras2022edm. Checked: tests/test_stochastic.py
+    """
+    known(target)
+    c = path.one_ended().at(table.ts[:-1])
+    if target == table.eats:
+        return table
+    (p, q), (u, v) = (combination(c, name) for name in (table.eats, target))
+    det = c.a * v - c.g * u  # of x and F' as combinations of D and N
+    alpha, beta = (p * v - q * u) / det, (c.a * q - c.g * p) / det
+    if {target, table.eats} == {"noise", "score"}:  # parallel: true at a = 0 as well
+        alpha, beta = torch.zeros_like(q), q / v
+    m, j = table.B.shape
+    n = torch.arange(max(m, j), device=table.ts.device)
+    asked = (n[:m].unsqueeze(1) - n[:j]).clamp(min=0)
+    alpha, beta = (torch.where(table.B != 0, w[asked], 0.0) for w in (alpha, beta))
+    fits = torch.isfinite(alpha) & torch.isfinite(beta)
+    if not (fits & (c.g[asked] > 0) | (table.B == 0)).all():
+        raise ValueError(
+            f"{target} does not determine {table.eats} at a time where the table asks"
+        )
+    A = table.A.new_zeros(m, max(j, table.A.shape[1]))
+    A[:, : table.A.shape[1]] = table.A
+    A[:, :j] += table.B * alpha
+    return Table(target, table.ts, A, table.B * beta, table.S, table.lands, table.clock)

@@ -111,9 +111,14 @@ ROWS = [
     ),
     (MODELS, "return (up / down).log() / 8", "return (up / down).log() / 4", CLOCK),
     (MODELS, "down = (c.g2 + FINEST**2 * a2), (a2", "down = c.g2, (a2", CLOCK),
-    (MODELS, "return zero, -1 / c.g", "return zero, -1 / c.g2", SAMPLE + "score]"),
-    (MODELS, "(c.da, c.gdg / c.g)", "(c.da, c.gdg)", SAMPLE + "velocity]"),
-    (MODELS, "else (-c.g, c.a)", "else (c.g, -c.a)", SAMPLE + "v]"),
+    (
+        "paths/targets.py",
+        "return zero, -1 / c.g",
+        "return zero, -1 / c.g2",
+        SAMPLE + "score]",
+    ),
+    ("paths/targets.py", "(c.da, c.gdg / c.g)", "(c.da, c.gdg)", SAMPLE + "velocity]"),
+    ("paths/targets.py", "else (-c.g, c.a)", "else (c.g, -c.a)", SAMPLE + "v]"),
     (MODELS, "return c.a / c.g", "return -c.a / c.g", STRETCH + "score]"),
     (
         MODELS,
@@ -134,7 +139,7 @@ ROWS = [
     (MODELS, "Scales(shrink, clock", "Scales(shrink**2, clock", EDM),
     (
         MODELS,
-        "have = self.target if self.sd is None else _known(target)",
+        "have = self.target if self.sd is None else known(target)",
         "have = self.target",
         THERE + "test_single_precision_keeps_the_digits_of_the_score_at_small_noise",
     ),

@@ -1,23 +1,23 @@
-"""Wrong formulas in diffkit.solvers."""
+"""Wrong formulas in diffkit.solvers: the fold."""
 
-HERE = "tests/test_solvers.py::"
+HERE = "tests/test_solvers.py::test_"
 ROWS = [
     (
-        "solvers.py",
-        "torch.cat([u, div.unsqueeze(-1)], -1)",
-        "torch.cat([u, -div.unsqueeze(-1)], -1)",
-        HERE + "test_densities_agree_along_the_flow",
+        "solvers/fold.py",
+        "states, past, trail = [x], [], [x]",
+        "states, past, trail = [x], [], []",
+        HERE + "the_trail_is_every_state",
     ),
     (
-        "solvers.py",
-        "divergence(velocity, spot, t)",
-        "divergence(velocity, spot, t) / 2",
-        HERE + "test_logdet_is_that_of_the_jacobian_of_the_exact_flow",
+        "solvers/fold.py",
+        "if keep and table.lands[n + 1]:",
+        "if keep:",
+        "tests/test_tables.py::test_stages_are_no_part_of_the_trail",
     ),
     (
-        "solvers.py",
-        "    trail = [x]",
-        "    trail = []",
-        HERE + "test_the_trail_is_every_state",
+        "solvers/fold.py",
+        "field = partial(value, field)",
+        "field = partial(field)",
+        HERE + "refuses[broad field]",
     ),
 ]

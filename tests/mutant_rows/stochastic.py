@@ -134,18 +134,16 @@ ROWS = [
         IDLE,
     ),
     (
-        FILE,
+        "tables/table.py",
         "det = c.a * v - c.g * u ",
         "det = c.a * v + c.g * u ",
         EATING,
     ),
-    (FILE, '"v": (-c.g, c.a),', '"v": (c.g, c.a),', EATING),
-    (FILE, '"velocity": (c.da, c.gdg / c.g),', '"velocity": (c.da, c.gdg),', EATING),
     (
-        FILE,
+        "tables/table.py",
         "A[:, :j] += table.B * alpha",
         "A[:, :1] += table.B[:, :1] * alpha[:, :1]",
         EATING,
     ),
-    (FILE, "w[asked], 0.0)", "w[n[:m, None] + 0 * asked], 0.0)", EATING),
+    ("tables/table.py", "w[asked], 0.0)", "w[n[:m, None] + 0 * asked], 0.0)", EATING),
 ]
