@@ -138,6 +138,18 @@ def test_the_start_is_the_data_and_slopes_stay_finite(name):
     assert all(torch.isfinite(u) for u in c)
 
 
+@named(PATHS)
+def test_times_have_their_slope_in_the_ratio(name):
+    path = PATHS[name]
+    nsr = torch.tensor([0.05, 0.4, 1.3], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(path.when, nsr, eps=1e-6, rtol=1e-6, atol=1e-9)
+    assert torch.equal(path.when(nsr), path.when(nsr.detach()))
+    # at the data the slope of nsr may be infinite or 0: no gradient, and no NaN
+    zero = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(path.when(zero).sum(), zero)
+    assert torch.isfinite(slope).all()
+
+
 @named(ALL)
 def test_slopes_are_gradients_of_the_values(name):
     path = ALL[name]

@@ -79,6 +79,46 @@ def test_a_row_of_zeros_forgets():
     assert not table.random and table.evaluations == 0
 
 
+# ------------------------------------------------------------------- slopes
+
+MAKERS = {
+    "ddim": tables.ddim,
+    "ddim 1/2": lambda path, ts: tables.ddim(path, ts, 0.5),
+    "ancestral": tables.ancestral,
+    "forward": lambda path, ts: tables.ancestral(path, ts, "forward"),
+    "exponential": lambda path, ts: tables.exponential(path, ts, 3),
+    "by nsr": lambda path, ts: tables.exponential(path, ts, 3, "denoise", "nsr"),
+    "v": lambda path, ts: tables.exponential(path, ts, 2, "v"),
+    "velocity": lambda path, ts: tables.exponential(path, ts, 3, "velocity"),
+    "sde": lambda path, ts: tables.exponential_sde(path, ts, 2, 0.7),
+    "dpmpp": lambda path, ts: tables.dpmpp(path, ts, 3),
+    "2s": tables.dpmpp_2s,
+    "dpm solver": lambda path, ts: tables.dpm_solver(path, ts, 3),
+    "unipc": lambda path, ts: tables.unipc(path, ts, 2),
+    "edm": tables.edm,
+    "churned": lambda path, ts: tables.edm(path, ts, churn=0.5),
+    "euler maruyama": tables.euler_maruyama,
+    "stochastic heun": tables.stochastic_heun,
+    "rk4": lambda path, ts: tables.rk4(ts),
+}
+
+
+@pytest.mark.parametrize("path", ["vp", "edm"])
+@named(MAKERS)
+def test_weights_have_their_slopes_in_the_grid(name, path):
+    # central differences of 1e-6: errors of 1e-12 / 6 times third derivatives, and of
+    # 1e-16 / 1e-6 by rounding
+    path = PATHS[path]
+    ts = path.T * torch.tensor([0.8, 0.5, 0.35, 0.2, 0.12], dtype=torch.float64)
+    ts.requires_grad_()
+
+    def weights(ts):
+        table = MAKERS[name](path, ts)
+        return torch.cat([table.A.flatten(), table.B.flatten(), table.S])
+
+    assert torch.autograd.gradcheck(weights, ts, eps=1e-6, rtol=1e-5, atol=1e-7)
+
+
 # -------------------------------------------------------------------- grids
 
 

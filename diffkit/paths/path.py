@@ -280,8 +280,8 @@ class Path:
         """The first time at which the noise-to-signal ratio is nsr, to the last bit.
 
         nsr: number or tensor in [0, nsr(T)]; times are float64. Bisection over the
-        floating point numbers themselves: tiny times keep their digits, and no
-        gradient flows.
+        floating point numbers themselves: tiny times keep their digits. A gradient
+        flows by the slope of nsr, once; none where that is 0 or infinite.
         Raises: ValueError for a ratio that the path does not reach, and for a path
         along which the ratio falls somewhere (seen at 1025 times).
         """
@@ -296,9 +296,17 @@ class Path:
         low = torch.zeros_like(high)
         for _ in range(63):
             middle = low + (high - low) // 2
-            below = self.nsr(middle.view(torch.float64)) < nsr
+            below = self.nsr(middle.view(torch.float64)) < nsr.detach()
             low, high = low.where(~below, middle), high.where(below, middle)
-        return high.view(torch.float64).where(nsr > 0, 0.0)
+        time = high.view(torch.float64).where(nsr > 0, 0.0)
+        return self._through(time, nsr) if nsr.requires_grad else time
+
+    def _through(self, time: Tensor, nsr: Tensor) -> Tensor:
+        """time, with the slope d time / d nsr = 1 / nsr'(time)."""
+        c = self.at(time)
+        slope = (c.gdg / c.g - c.g * c.da / c.a) / c.a
+        flows = slope.isfinite() & (slope > 0)
+        return time + (nsr - nsr.detach()) / slope.where(flows, math.inf)
 
     def when_logsnr(self, logsnr: Tensor | float | int) -> Tensor:
         """The first time at which log(a^2 / g^2) is logsnr; see `when`."""

@@ -53,7 +53,7 @@ def ddim(path: Path, ts: Grid, eta: float | int = 0.0) -> Table:
             raise ValueError("eta > 0 needs a grid that runs from noise to data")
         # where g_s = 0 any number does; 0 would make the slope in ts infinite
         rest = torch.where(g_s > 0, rest, 0.5)
-        k = g_s * (1 - eta**2 * (1 - rest)).sqrt()
+        k = g_s * ((1 - eta**2) + eta**2 * rest).sqrt()
         S = g_s * eta * (1 - rest).sqrt()
         clock = (c.a / c.g).square()
     A, B = (k / g_t).unsqueeze(1), (a_s - a_t * k / g_t).unsqueeze(1)

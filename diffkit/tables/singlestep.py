@@ -23,10 +23,9 @@ def dpm_solver(path: Path, ts: Grid, order: int) -> Table:
     -2: u at the middle in lam, x_s = a_s / a_t x_t + W_0 N(u).
     -3: u_1 at 1/3, u_2 at 2/3 by W_1 (N(u_1) - N(x_t)) of that step times r_2 / r_1,
     x_s = a_s / a_t x_t + W_0 N(x_t) + W_1 / r_2 (N(u_2) - N(x_t)).
-    A step with an end at lam = +-inf is of order 1, its stages not asked. Gradients
-    take the times of the stages as given. Raises: as `exponential`.
-    Source: lu2022dpmsolver. Checked: tests/test_exponential_orders.py,
-    tests/test_peers_diffusers.py
+    A step with an end at lam = +-inf is of order 1, its stages not asked.
+    Raises: as `exponential`. Source: lu2022dpmsolver.
+    Checked: tests/test_exponential_orders.py, tests/test_peers_diffusers.py
     """
     return _singlestep(path, ts, ordered(order, 3), "noise")
 
@@ -81,7 +80,7 @@ def _singlestep(path: Path, ts: Grid, order: int, target: str) -> Table:
 
 def _between(path: Path, ts: Grid, r: float, whole: Tensor) -> Tensor:
     """The times at lam_t + r h; where a step has an infinite end, its start."""
-    nsr = path.nsr(ts.detach())
-    nsr = nsr[:-1] ** (1 - r) * nsr[1:] ** r
-    times = path.when(torch.where(whole, nsr, 0)).to(ts)
-    return torch.where(whole, times, ts[:-1].detach())
+    nsr = path.nsr(ts)
+    t, s = (torch.where(whole, u, 1) for u in (nsr[:-1], nsr[1:]))
+    times = path.when(torch.where(whole, t ** (1 - r) * s**r, 0)).to(ts)
+    return torch.where(whole, times, ts[:-1])

@@ -199,11 +199,8 @@ def _lifted(
             f"churn lifts nsr to {want.max():g}, and this path ends at {top:g}; start "
             "the grid lower, or give a smaller high"
         )
-    found = path.when(want.detach()).to(ts)
-    c = path.at(found)
-    slope = (c.gdg / c.g - c.g * c.da / c.a) / c.a  # of nsr: `when` has no gradient
     start = t.clone()
-    start[some] = found + (want - want.detach()) / slope.detach()
+    start[some] = path.when(want).to(ts)
     return gamma, start
 
 
