@@ -1,11 +1,11 @@
-"""Which wrong formulas, drawn at random, do the tests of the exact worlds miss?
+"""Which wrong formulas, drawn at random, do the tests of diffkit miss?
 
     pip install -e ".[mutation]"
     python benchmarks/mutation.py [--mutants 200] [--seed 0] [--only laws]
 
 The operators are mutmut's: another sign or operator, a number plus one, an argument
 dropped or None, a comparison turned, a name assigned None, ... They are applied to
-every node of laws, paths, worlds and fields, apart from what is no formula: imports,
+every node of these modules, or of --only some, apart from what is no formula: imports,
 annotations, decorators, docstrings, what is raised (its condition is not spared), and
 `__init__.py`, a list of names. Mutants that do not compile or do not change the syntax
 tree are not counted. Out of all the rest the asked number is drawn, each as likely.
@@ -38,12 +38,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import mutants
 
-MODULES = ("laws", "paths", "worlds", "fields")
+MODULES = (
+    *("laws", "paths", "worlds", "fields"),
+    *("tables", "solvers", "chains", "learning"),
+)
 SEEN_BY = {
     "laws": "laws worlds",
     "paths": "paths worlds fields",
     "worlds": "worlds",
     "fields": "fields",
+    "tables": "solvers chains",
+    "solvers": "solvers",
+    "chains": "chains",
+    "learning": "recipes",
 }
 SPARED = (
     libcst.Annotation,
@@ -97,8 +104,14 @@ def tests(file: Path) -> list[str]:
     """
     own = [file.stem, *(f.stem for f in files((_noun(file),)))]
     nouns = dict.fromkeys([*own, *SEEN_BY[_noun(file)].split()])
-    found = [Path("tests", f"test_{noun}.py") for noun in nouns]
-    return [str(f) for f in found if (mutants.ROOT / f).exists()]
+    folder = mutants.ROOT / "tests"
+    found = [
+        file
+        for noun in nouns
+        for form in (f"test_{noun}.py", f"test_{noun}_*.py")
+        for file in sorted(folder.glob(form))
+    ]
+    return [str(file.relative_to(mutants.ROOT)) for file in found]
 
 
 def _tree(text: str) -> str | None:

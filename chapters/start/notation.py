@@ -1242,7 +1242,7 @@ two differ.
 # %%
 near = torch.arange(40, 0, -1, dtype=torch.float64) / 1000
 row = tables.ddim(vp.path, near, eta=1.0)
-rows = torch.stack([row.A, row.B[:, 0], row.S**2])
+rows = torch.stack([row.A[:, 0], row.B[:, 0], row.S**2])
 a2 = vp.path.at(near).a ** 2
 chain = 1 - a2[:-1] / a2[1:], a2[:-1], a2[1:]
 

@@ -214,6 +214,7 @@ def _per_point(t: Times, x: Tensor) -> None:
 
 
 def positive(name: str, value: float | int) -> float:
+    """value, or a ValueError that names it unless it is positive and finite."""
     if not isinstance(value, Real) or not 0 < value < math.inf:
         raise ValueError(f"{name} is {value!r}; it must be a positive finite number")
     return float(value)

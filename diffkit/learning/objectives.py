@@ -93,7 +93,7 @@ LEVELS = {"uniform": uniform_times, "lognormal": lognormal_levels}
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """E w |A' - A|^2 for one target A of `fields.TARGETS`, per sample.
+    """E w |A' - A|^2 for one target A of `paths.TARGETS`, per sample.
 
     weight: "plain", w = 1; a function w(Coef) on the target's error; a `Weight`
     (`edm(0.5)`, `min_snr(3)`) or its name, which mean the same loss in every target.

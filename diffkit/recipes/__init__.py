@@ -8,8 +8,8 @@ interrupt, and measures it again.
 """
 
 from ..learning import Model
-from .digits import RECIPE as DIGITS
-from .moons import RECIPE as MOONS
+from .digits import DIGITS
+from .moons import MOONS
 from .recipe import Recipe
 
 RECIPES = {recipe.name: recipe for recipe in (MOONS, DIGITS)}

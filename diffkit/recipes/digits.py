@@ -85,7 +85,7 @@ def measure(model: Model) -> Estimate:
     return Estimate(ratio.reshape(1), error.reshape(1))
 
 
-RECIPE = Recipe(
+DIGITS = Recipe(
     "digits",
     "a denoiser of 8 x 8 digits, better on held-out ones than any affine map",
     SETTINGS,

@@ -19,7 +19,7 @@ from .recipe import Recipe
 SEEDS = (0, 1, 2, 3, 4)
 SETTINGS = {
     "net": {"width": 64, "depth": 3, "seeds": list(SEEDS)},
-    "fit": {"steps": 4000, "batch": 256, "lr": 0.01, "ema": 0.99},
+    "fit": {"steps": 4000, "batch": 128, "lr": 0.01, "ema": 0.99},
 }
 SD = 0.1  # of each of the 32 Gaussians
 POINTS = 20_000  # of the measurement
@@ -68,7 +68,7 @@ def measure(model: Model) -> Estimate:
     return excess(model)()
 
 
-RECIPE = Recipe(
+MOONS = Recipe(
     "moons",
     "five denoisers of two moons as 32 Gaussians, excess risk below 0.02",
     SETTINGS,
