@@ -47,7 +47,7 @@ SEEN_BY = {
     "paths": "paths worlds fields",
     "worlds": "worlds",
     "fields": "fields",
-    "tables": "solvers chains",
+    "tables": "tables solvers chains",
     "solvers": "solvers",
     "chains": "chains",
     "learning": "recipes",
