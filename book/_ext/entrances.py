@@ -29,6 +29,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
+BIBLIOGRAPHY = "book/bibliography"
 PAGES = ("book/parts", "book/claims", "book/papers")
 PAPERS = PAGES[2]
 
@@ -193,12 +194,18 @@ def outdated(app: Sphinx, env, added, changed, removed) -> list[str]:
         raise ExtensionError(str(fault), modname="entrances") from fault
     app.entrances = papers, claims
     files.append(root / "_toc.yml")
+    # a new .bib file is not seen before the page that lists it is read again
+    sources = {BIBLIOGRAPHY: sorted(root.glob("book/references/*.bib"))}
+    sources |= dict.fromkeys(PAGES, files)
+    digests = {page: _digest(read) for page, read in sources.items()}
+    before = getattr(env, "entrances_digests", {})
+    env.entrances_digests = digests
+    return [p for p in digests if p in env.found_docs and before.get(p) != digests[p]]
+
+
+def _digest(files: list[Path]) -> str:
     content = b"\0".join(str(f).encode() + f.read_bytes() for f in files)
-    digest = hashlib.sha256(content).hexdigest()
-    if getattr(env, "entrances_digest", "") == digest:
-        return []
-    env.entrances_digest = digest
-    return [page for page in PAGES if page in env.found_docs]
+    return hashlib.sha256(content).hexdigest()
 
 
 def page_context(app: Sphinx, pagename, templatename, context, doctree) -> None:
