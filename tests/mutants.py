@@ -26,6 +26,7 @@ import pytest
 from mutant_rows import ROWS
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 PACKAGE = ROOT / "diffkit"
 AT_ONCE = 2
 LIMIT = 60.0  # seconds
@@ -33,6 +34,10 @@ HEAVY = (  # what the tests import, done once, before the first fork
     "beartype hypothesis jaxtyping matplotlib.pyplot scipy.optimize scipy.stats "
     "sklearn.datasets sympy torch"
 )
+# What `examples` imports of diffkit. For mutants of anything else it is imported once.
+EARLY = ("shapes", "laws", "paths")
+# Two plugins that collect all garbage at the end, in vain: the process ends anyway.
+SLOW = ("cacheprovider", "unraisableexception", "threadexception")
 FORK = get_context("fork")
 PASSED, FAILED, LATE = 0, 1, -9  # as pytest and kill number them
 UNSEEN, BROKEN = 101, 102
@@ -82,10 +87,9 @@ def examine(tests: list[str], planted: tuple[Path, str] | None) -> None:
     """Run tests, stop at the first failure and end this process with the result."""
     os.chdir(ROOT)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # those need two seconds
-    os.environ["UNCHECKED"] = "1"  # a formula must fail by its value, not its shape
     seen, run = plant(*planted) if planted else lambda: True, Run()
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        command = ["-x", "-q", "-p", "no:cacheprovider", *tests]
+        command = ["-x", "-q", *(f"-pno:{name}" for name in SLOW), *tests]
         code = pytest.main(command, plugins=[run])
     sys.exit(int(code) if run.begun and seen() else BROKEN if seen() else UNSEEN)
 
@@ -122,6 +126,8 @@ def killed(mutant: Mutant) -> str:
     except SyntaxError as error:
         return f"is no Python: {error.msg}"
     end = ending([mutant.test], (file, wrong))
+    if end == LATE:  # as a rule a search for a smaller example: choose another test
+        print(f"{mutant.module}: {mutant.wrong.strip()}: killed by the clock alone")
     says = {
         FAILED: "",
         LATE: "",
@@ -132,9 +138,11 @@ def killed(mutant: Mutant) -> str:
     return says.get(end, f"pytest ended with {end}")
 
 
-def workers() -> ProcessPoolExecutor:
-    """Processes that may fork others, with the heavy imports done."""
-    for name in HEAVY.split():
+def workers(*more: str) -> ProcessPoolExecutor:
+    """Processes that may fork others, with the heavy imports done, and some more."""
+    os.environ["UNCHECKED"] = "1"  # a formula must fail by its value, not its shape
+    os.environ["OMP_NUM_THREADS"] = "1"  # threads that work do not survive a fork
+    for name in [*HEAVY.split(), *more]:
         import_module(name)
     gc.freeze()  # what is there need not be searched again by every child
     return ProcessPoolExecutor(AT_ONCE, FORK)
@@ -143,24 +151,39 @@ def workers() -> ProcessPoolExecutor:
 def main(words: list[str]) -> int:
     """Plant them all and report."""
     chosen = [m for m in MUTANTS if all(w in " ".join(m) for w in words)]
-    files: dict[str, set[str]] = {}
-    for mutant in chosen:
-        files.setdefault(mutant.test.split("::")[0], set()).add(mutant.test)
+    early = [m for m in chosen if m.module.split("/")[0].removesuffix(".py") in EARLY]
+    late = [m for m in chosen if m not in early]
     with workers() as pool:
-        alone = partial(ending, limit=None)
-        ends = pool.map(alone, [sorted(tests) for tests in files.values()])
-        bad = [file for file, end in zip(files, ends, strict=True) if end != PASSED]
+        bad = failing(pool, chosen)
         if bad or not chosen:
             print("without a mutant, tests fail in:", *bad or ["(no such mutant)"])
             return 1
-        dead = 0
-        for mutant, wrong in zip(chosen, pool.map(killed, chosen), strict=True):
-            dead += not wrong
-            if wrong:
-                lost = f"{mutant.module}: {mutant.wrong.strip()}: {wrong}"
-                print(f"{lost}; {mutant.test}", flush=True)
+        dead = examined(pool, early)
+    with workers("examples") as pool:
+        dead += examined(pool, late)
     print(f"{dead} of {len(chosen)} mutants killed")
     return int(dead < len(chosen))
+
+
+def failing(pool: ProcessPoolExecutor, chosen: list[Mutant]) -> list[str]:
+    """The files of tests that fail without a mutant."""
+    files: dict[str, set[str]] = {}
+    for mutant in chosen:
+        files.setdefault(mutant.test.split("::")[0], set()).add(mutant.test)
+    alone = partial(ending, limit=None)
+    ends = pool.map(alone, [sorted(tests) for tests in files.values()])
+    return [file for file, end in zip(files, ends, strict=True) if end != PASSED]
+
+
+def examined(pool: ProcessPoolExecutor, chosen: list[Mutant]) -> int:
+    """How many are killed; the others are printed."""
+    dead = 0
+    for mutant, wrong in zip(chosen, pool.map(killed, chosen), strict=True):
+        dead += not wrong
+        if wrong:
+            lost = f"{mutant.module}: {mutant.wrong.strip()}: {wrong}"
+            print(f"{lost}; {mutant.test}", flush=True)
+    return dead
 
 
 if __name__ == "__main__":

@@ -114,6 +114,16 @@ def made(method: str, path: paths.Path, ts: torch.Tensor, how: dict) -> tables.T
     return getattr(tables, method)(path, ts, **how)
 
 
+@pytest.mark.parametrize("method", list(SDES))
+def test_without_a_variance_rate_it_is_the_flow(method):
+    path, ts = paths.vp(), tables.uniform(0.9, 0.1, 5)
+    none = made(method, path, ts, {"k2": lambda ts: 0 * ts})
+    flow = made(method, path, ts, {"eta": 0})
+    for got, want in ((none.A, flow.A), (none.B, flow.B), (none.S, flow.S)):
+        torch.testing.assert_close(got, want)
+    assert not none.random
+
+
 def has_order(order: int, off: np.ndarray, path: paths.Path) -> None:
     """Both biases fall with this order, and no other."""
     mean, var = off.T

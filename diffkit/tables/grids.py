@@ -14,7 +14,10 @@ Grid = Float[Tensor, " m"]
 
 
 def steps(ts: Tensor) -> Tensor:
-    """ts, or an error: two finite times or more, all increasing or all decreasing."""
+    """ts, or an error: two finite times or more, all increasing or all decreasing.
+
+    Checked: tests/test_tables.py
+    """
     finite("ts", floating("ts", ts))
     h = ts.diff() if ts.ndim == 1 else ts.new_zeros(0)
     if not h.numel() or not ((h > 0).all() or (h < 0).all()):
@@ -25,7 +28,11 @@ def steps(ts: Tensor) -> Tensor:
 
 
 def uniform(start: float | int, end: float | int, n: int) -> Grid:
-    """n equal steps in time: n + 1 times from start to end."""
+    """n equal steps in time: n + 1 times from start to end.
+
+    Raises: ValueError for n < 1, and for ends that are equal or not finite.
+    Checked: tests/test_tables.py
+    """
     if n < 1 or not abs(start - end) > 0 or math.isinf(start - end):
         raise ValueError(
             f"{n} steps from {start} to {end}: a grid has at least one step, "

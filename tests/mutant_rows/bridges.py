@@ -11,8 +11,8 @@ ROWS = [
     ),
     (
         BRIDGES,
-        "k = g_s * (1 - eta**2 * (1 - rest)).sqrt()",
-        "k = g_s * (1 - eta * (1 - rest)).sqrt()",
+        "k = g_s * ((1 - eta**2) + eta**2 * rest).sqrt()",
+        "k = g_s * ((1 - eta) + eta * rest).sqrt()",
         HERE + "test_every_eta_keeps_the_noise_level_of_the_path",
     ),
     (

@@ -118,13 +118,13 @@ ROWS = [
     ),
     (
         "tables/singlestep.py",
-        "nsr[:-1] ** (1 - r) * nsr[1:] ** r",
-        "nsr[:-1] ** r * nsr[1:] ** (1 - r)",
+        "torch.where(whole, t ** (1 - r) * s**r, 0)",
+        "torch.where(whole, t**r * s ** (1 - r), 0)",
         STAGES,
     ),
     (
         "tables/singlestep.py",
-        "return torch.where(whole, times, ts[:-1].detach())",
+        "return torch.where(whole, times, ts[:-1])",
         "return torch.where(whole, times, 0.0)",
         STAGES,
     ),

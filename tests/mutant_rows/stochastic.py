@@ -109,9 +109,15 @@ ROWS = [
         SCALED,
     ),
     (FILE, "h, zero = ts[1:] - start,", "h, zero = ts.diff(),", KARRAS),
-    (FILE, "[h / 2, h / 2]", "[h, zero]", KARRAS),
     (
         FILE,
+        '(finite("k2", k2) >= 0)',
+        '(finite("k2", k2) > 0)',
+        HERE + "test_without_a_variance_rate_it_is_the_flow",
+    ),
+    (FILE, "[h / 2, h / 2]", "[h, zero]", KARRAS),
+    (
+        "paths/path.py",
         "slope = (c.gdg / c.g - c.g * c.da / c.a) / c.a",
         "slope = (c.gdg / c.g + c.g * c.da / c.a) / c.a",
         SLOPES,
