@@ -30,6 +30,7 @@ from torch import Tensor
 
 from diffkit import chains, fields, laws, learning, paths, shapes, solvers, tables
 from diffkit.recipes import moons as recipe
+from diffkit.tables.exponentials import VARIABLES
 from diffkit.worlds import World
 
 MODULES = ("tables", "solvers", "chains", "learning", "recipes")
@@ -48,14 +49,8 @@ MULTISTEP: dict[str, tuple[Make, int]] = {
             partial(tables.exponential, order=p, target=target, by=by),
             p,
         )
-        for target, by in (
-            ("denoise", "logsnr"),
-            ("denoise", "nsr"),
-            ("noise", "logsnr"),
-            ("noise", "nsr"),
-            ("v", "angle"),
-            ("velocity", "time"),
-        )
+        for target, variables in VARIABLES.items()
+        for by in variables
         for p in (1, 2, 3)
     },
     "deis 3": (partial(tables.deis, order=3), 3),

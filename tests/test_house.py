@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "metrics": "laws",
     "couplings": "laws",
     "solvers": "tables fields",
-    "chains": "paths laws tables",
+    "chains": "paths laws tables fields",
     "information": "worlds laws",
     "learning": "paths fields",
     "recipes": "learning laws data paths worlds",

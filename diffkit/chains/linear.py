@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 
+from ..fields import Field, value
 from ..laws import Mixture
 from ..shapes import Float, Points, Tensor, finite, points, rng
 from ..tables import Table
 from .sweep import asked, swept
 
-Field = Callable[[Tensor, Tensor], Tensor]
 TRIED = 16  # points on the way at which the field must be affine
 
 
@@ -115,11 +114,4 @@ class _Slopes:
 
 def _vectors(field: Field, x: Tensor, t: Tensor) -> Tensor:
     """F(x, t), one finite vector per point."""
-    y = field(x, t)
-    if not isinstance(y, Tensor) or y.shape != x.shape:
-        form = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
-        raise ValueError(
-            f"the field returned {form} for x of shape {tuple(x.shape)}; it must "
-            "return one vector per point, of the same shape"
-        )
-    return finite("F(x, t)", y)
+    return finite("F(x, t)", value(field, x, t))

@@ -6,7 +6,8 @@ K members, seeds or hyper-parameters, are one batched net throughout.
     models       a net on a path: any target, preconditioned; its fields
     levels       the laws of noise levels, and stratified draws of them
     objectives   losses per sample, for every target and weighting; the excess risk
-    training     fit: Adam, averaged weights, as far as the caller asks; until
+    optimiser    Adam for all members in one buffer, and the average of the weights
+    training     fit: as far as the caller asks; until: to a known excess risk
     checkpoints  runs that survive a kill, bit for bit; weights to be shipped
 
 Where the law of the data is known, so is the minimiser of every loss, and training

@@ -15,6 +15,11 @@ are in the model only while `fit` itself computes.
 from its seed alone. A checkpoint holds the generators' states with all of the above, so
 a run that was killed goes on as if it had not been: on the same machine it ends with
 the same weights, bit for bit.
+
+**Speed.** A step of a small net is some dozens of small kernels. One thread runs them
+as fast as many, and on busy cores far faster: `torch.set_num_threads(1)`. At width 64
+and a batch of 128 five members take less than twice the time of one; beyond, the
+arithmetic of the products counts.
 """
 
 from __future__ import annotations
@@ -81,7 +86,7 @@ def fit(
     draw: Draw,
     steps: int,
     *,
-    batch: int = 256,
+    batch: int = 128,
     lr: Each = 2e-3,
     decay: str = "cosine",
     warmup: int = 0,

@@ -11,7 +11,7 @@ reads the same numbers. The order of the grid is the direction; there is no flag
 
 from .bridges import ancestral, ddim
 from .correctors import unipc
-from .exponential import adams_bashforth, exponential, exponential_sde
+from .exponentials import adams_bashforth, exponential, exponential_sde
 from .grids import by_angle, by_nsr, by_rho, steps, to_data, uniform
 from .multistep import deis, dpmpp, dpmpp_sde
 from .singlestep import dpm_solver, dpmpp_2s

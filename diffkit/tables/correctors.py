@@ -18,7 +18,16 @@ import torch
 from torch import Tensor
 
 from ..paths import Path
-from .exponential import Columns, ends, moments, nodes, one_way, ordered, table, weights
+from .exponentials import (
+    Columns,
+    ends,
+    moments,
+    nodes,
+    one_way,
+    ordered,
+    table,
+    weights,
+)
 from .grids import Grid
 from .table import Table
 
@@ -40,7 +49,7 @@ def unipc(
     target: denoise or noise. A step with an end at lam = +-inf is of order 1 and not
     corrected: to noise 0 the denoiser returns D, the noise D + (x_n - p_n) / a.
     Raises: as `exponential`; ValueError for another b.
-    Source: zhao2023unipc. Checked: tests/test_exponential_orders.py,
+    Source: zhao2023unipc. Checked: tests/test_exponentials_orders.py,
     tests/test_peers_diffusers.py
     """
     J = ordered(order, 3)

@@ -13,7 +13,7 @@ coefficient, half of its second derivative, and wants the whole of W_2.
 from __future__ import annotations
 
 from ..paths import Path
-from .exponential import denoising, exponential, ordered
+from .exponentials import denoising, exponential, ordered
 from .grids import Grid
 from .table import Table
 
@@ -24,7 +24,7 @@ def deis(path: Path, ts: Grid, order: int) -> Table:
     x_s = a_s / a_t x_t + a_s int P(log nsr) d nsr, order 1 to 3: `exponential` of the
     noise, and what public code calls log-rho. The paper's rho-AB is ``by="nsr"``.
     A step to noise 0 is of order 1. Raises: as `exponential`.
-    Source: zhang2023deis. Checked: tests/test_exponential_orders.py,
+    Source: zhang2023deis. Checked: tests/test_exponentials_orders.py,
     tests/test_peers_diffusers.py
     """
     return exponential(path, ts, ordered(order, 3), "noise")
@@ -37,7 +37,7 @@ def dpmpp(path: Path, ts: Grid, order: int) -> Table:
     W_1 = W_0 / 2 + O(h^2): still order 2. 3M multiplies D2 by W_2 / 2 where it wants
     W_2, and so is of order 2 as well, also after a fine start; the one of order 3 is
     `exponential`. A step to noise 0 is of order 1. Raises: as `exponential`.
-    Source: lu2022dpmpp, algorithm 2. Checked: tests/test_exponential_orders.py,
+    Source: lu2022dpmpp, algorithm 2. Checked: tests/test_exponentials_orders.py,
     tests/test_peers_diffusers.py
     """
     return denoising(path, ts, ordered(order, 3), 0, published=True)
@@ -49,7 +49,7 @@ def dpmpp_sde(path: Path, ts: Grid, order: int) -> Table:
     x_s = g_s / g_t e^{-h} x_t + W_0 (F_n + D1_0 / 2) + g_s sqrt(1 - e^{-2h}) z with
     W_0 = a_s (1 - e^{-2h}): `exponential_sde` with W_0 / 2 for W_1. Order 1 is `ddim`
     with eta = 1. A step to noise 0 returns D. Raises: as `exponential_sde`.
-    Source: lu2022dpmpp. Checked: tests/test_exponential_orders.py,
+    Source: lu2022dpmpp. Checked: tests/test_exponentials_orders.py,
     tests/test_peers_diffusers.py
     """
     return denoising(path, ts, ordered(order, 2), 1, published=True)

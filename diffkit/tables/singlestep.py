@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..paths import Path
-from .exponential import ends, exponential, moments, one_way, ordered
+from .exponentials import ends, exponential, moments, one_way, ordered
 from .grids import Grid
 from .table import Table
 
@@ -25,7 +25,7 @@ def dpm_solver(path: Path, ts: Grid, order: int) -> Table:
     x_s = a_s / a_t x_t + W_0 N(x_t) + W_1 / r_2 (N(u_2) - N(x_t)).
     A step with an end at lam = +-inf is of order 1, its stages not asked.
     Raises: as `exponential`. Source: lu2022dpmsolver.
-    Checked: tests/test_exponential_orders.py, tests/test_peers_diffusers.py
+    Checked: tests/test_exponentials_orders.py, tests/test_peers_diffusers.py
     """
     return _singlestep(path, ts, ordered(order, 3), "noise")
 
@@ -35,7 +35,7 @@ def dpmpp_2s(path: Path, ts: Grid) -> Table:
 
     u = g_r / g_t x_t + (a_r - g_r / g_t a_t) D(x_t), x_s = g_s / g_t x_t + W_0 D(u).
     A step to noise 0 is of order 1. Raises: as `exponential`.
-    Source: lu2022dpmpp. Checked: tests/test_exponential_orders.py,
+    Source: lu2022dpmpp. Checked: tests/test_exponentials_orders.py,
     tests/test_peers_diffusers.py
     """
     return _singlestep(path, ts, 2, "denoise")

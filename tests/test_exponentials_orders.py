@@ -12,17 +12,9 @@ import pytest
 import torch
 from examples import PATHS, named
 from scipy.integrate import solve_ivp
+from test_exponentials import VARIABLES
 
 from diffkit import fields, laws, tables, worlds
-
-VARIABLES = [
-    ("denoise", "logsnr"),
-    ("denoise", "nsr"),
-    ("noise", "logsnr"),
-    ("noise", "nsr"),
-    ("v", "angle"),
-    ("velocity", "time"),
-]
 
 # Data +-1 of variance v on the straight path: a = 1 - t, g = t, so that r is not 1,
 # and none of the variables is another. lam runs where the two groups part: before and

@@ -1,11 +1,11 @@
 """Mutants of the exponential integrators."""
 
-TESTS = "tests/test_exponential.py::"
+TESTS = "tests/test_exponentials.py::"
 EXACT = TESTS + "test_a_polynomial_target_is_integrated_exactly"
-ORDERS = "tests/test_exponential_orders.py::"
+ORDERS = "tests/test_exponentials_orders.py::"
 ORDER = ORDERS + "test_from_exact_starting_values_the_order_is_the_one_told"
 STAGES = TESTS + "test_the_stages_stand_at_equal_parts_of_a_step_in_lam"
-FILE = "tables/exponential.py"
+FILE = "tables/exponentials.py"
 
 ROWS = [
     (FILE, "a - k / h * W[-1]", "a - W[-1] / h", EXACT),

@@ -63,7 +63,7 @@ def exponential(
     step extrapolates. Raises: ValueError for an unknown target, variable or order,
     where the denoiser leaves from g = 0 or the noise from a = 0, and if nsr turns.
     Source: hochbruck2010exponential; zhang2023deis; lu2022dpmpp.
-    Checked: tests/test_exponential.py
+    Checked: tests/test_exponentials.py
     """
     by = _variable(path, target, by)
     J = ordered(order, 4)
@@ -93,7 +93,7 @@ def adams_bashforth(ts: Grid, order: int) -> Table:
 
     x + h u_n, x + h (3/2 u_n - 1/2 u_{n-1}), ... on equal steps; order 1 to 4, any
     steps, after a start that grows. Raises: ValueError for another order.
-    Source: hairer1993solving. Checked: tests/test_exponential.py
+    Source: hairer1993solving. Checked: tests/test_exponentials.py
     """
     J, h = ordered(order, 4), steps(ts).diff()
     return table("velocity", ts, torch.ones_like(h), weights(*nodes(ts, J), even(h, J)))
@@ -109,7 +109,7 @@ def exponential_sde(path: Path, ts: Grid, order: int, eta: float | int = 1) -> T
     nsr^{eta^2}) moves by a Brownian motion in the clock nsr^{-2 eta^2}.
     A step to noise 0 returns D without noise, and the clock stands.
     Raises: as `exponential`; ValueError for eta < 0, and noise on a rising nsr.
-    Source: lu2022dpmpp. Checked: tests/test_exponential.py
+    Source: lu2022dpmpp. Checked: tests/test_exponentials.py
     """
     ordered(order, 3)
     return denoising(path, ts, order, eta)
@@ -227,7 +227,7 @@ def weights(theta: Columns, known: Tensor, W: Columns) -> Columns:
 
     Where only the first p nodes are known, for degree < p. A Vandermonde system, by
     way of Newton's basis.
-    Source: bjorck1970vandermonde. Checked: tests/test_exponential.py
+    Source: bjorck1970vandermonde. Checked: tests/test_exponentials.py
     """
     w, x = list(W.unbind(1)), theta.unbind(1)
     J = len(w)
