@@ -165,7 +165,7 @@ def test_fifty_steps_are_those_of_torch(K):
     moved = (adam.weights - flat(Tiny(range(K)))).abs().max()
     assert moved > 0.01
     want = torch.cat([flat(net) for net in alone])
-    # 50 steps of about ten roundings each; measured 2e-15
+    # 50 steps of about ten roundings each
     torch.testing.assert_close(adam.weights, want, rtol=1e-12, atol=1e-13)
 
 
