@@ -246,12 +246,14 @@ def test_no_crumb_is_left_for_the_last_step(way):
             assert run.ts[-1] == ts[k] + part * h
 
 
-@pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.0), (0.1, 0.7)])
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.0), (0.1, 0.7), (-1.0, 1e-3)])
 def test_no_time_falls_outside(ends):
     record = Recorded(turn)
-    Adaptive(*ends).run(record, BEGIN)
+    run = Adaptive(*ends).run(record, BEGIN)
     times = [call[0] for call in record.calls]
     assert min(times) == min(ends) and max(times) == max(ends)
+    # the slope at the end of a step is asked at that very time, not a rounding beside
+    assert set(run.ts.tolist()) <= set(times)
 
 
 def test_the_other_direction_is_the_field_reversed():

@@ -537,6 +537,11 @@ WRONG = {
         lambda: tables.unipc(VP, DOWN, 1, b="bh3"),
     ),
     "eta": (V, "eta is -1", lambda: tables.exponential_sde(VP, DOWN, 1, -1)),
+    "eta inf": (
+        V,
+        "eta is inf",
+        lambda: tables.exponential_sde(VP, DOWN, 1, float("inf")),
+    ),
     "eta nan": (
         V,
         "eta is nan; it must be >= 0 and finite",

@@ -338,6 +338,17 @@ def test_stratified_means_have_no_bias_and_the_variance_inside_the_cells():
         assert sum(inside) / n**2 < 0.2 * whole / n
 
 
+def test_levels_are_stratified_unless_that_is_turned_off():
+    path, n = paths.edm(5.0), 64
+    own = Objective(path, levels=uniform_times(path, 0.0, 5.0))
+    cells = (own.draw(n, rngs(3)) / 5.0 * n).floor().sort(1).values
+    assert torch.equal(cells, torch.arange(n).double().expand(3, n))
+    loose = Objective(path, levels=own.levels, stratified=False)
+    cells = (loose.draw(n, rngs(3)) / 5.0 * n).floor()
+    # that all 64 fall in cells of their own has the probability 64! / 64^64 < 1e-26
+    assert all(len(row.unique()) < n for row in cells)
+
+
 def test_stratified_levels_make_the_loss_less_uncertain():
     """1000 batches of 16: the same mean, a smaller variance, beyond 6 errors.
 

@@ -107,4 +107,10 @@ ROWS = [
         "tell(n / len(table.rows))",
         SHOWN + "test_solve_tells_how_far_it_is",
     ),
+    (
+        FILE,
+        "to if c == 1 else t",
+        "to if c == 2 else t",
+        HERE + "test_no_time_falls_outside",
+    ),
 ]

@@ -164,4 +164,10 @@ ROWS = [
         "both[:, 0, 0] = both[:, 1, 0] = A",
         ORDER + "[unipc 3 denoise bh2]",
     ),
+    (
+        "tables/exponentials.py",
+        "if not 0 <= eta < math.inf:",
+        "if not 0 <= eta <= math.inf:",
+        "tests/test_exponentials.py::test_refuses[eta inf]",
+    ),
 ]

@@ -162,4 +162,10 @@ ROWS = [
         "return t",
         HERE + "test_levels_reach_their_ends_and_no_further",
     ),
+    (
+        "learning/objectives.py",
+        "stratified: bool = True",
+        "stratified: bool = False",
+        "tests/test_objectives.py::test_levels_are_stratified_unless_that_is_turned_off",
+    ),
 ]
