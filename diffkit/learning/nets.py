@@ -7,9 +7,10 @@ has a leading axis K, and a layer is one batched product with
 
     h (K, n, i)    W (K, i, o)    b (K, 1, o)    h <- silu(h W + b)
 
-At these sizes a step costs its number of kernels more than its arithmetic, so five
-seeds cost less than twice one. Member k is drawn from seeds[k] alone, in float64,
-and rounded: it is the net that ``seeds=(seeds[k],)`` makes, bit for bit.
+While a step costs its number of kernels more than its arithmetic, more seeds cost
+little more than one: `training` says up to which size. Member k is drawn from
+seeds[k] alone, in float64, and rounded: it is the net that ``seeds=(seeds[k],)``
+makes, bit for bit.
 
 Time enters through features, a trigonometric basis on the range of the clock:
 
