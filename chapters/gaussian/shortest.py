@@ -1768,8 +1768,8 @@ plt.show()
 
 # %% [markdown]
 r"""
-All lines but the dotted one fall as $n^{-2}$; the dotted one loses its factor
-$\log^2 n$. So on the shortest path, in the paper's own clock, one is *worse* off
+All lines but the dotted one fall as $n^{-2}$; the dotted one falls more slowly, as
+the squares of its turns do. So on the shortest path, in the paper's own clock, one is *worse* off
 than with the isotropic schedule and a good grid; with a good grid on both, the
 shortest path wins clearly, and heat loses. The power paths show what is at work.
 """
