@@ -1769,7 +1769,7 @@ plt.show()
 # %% [markdown]
 r"""
 All lines but the dotted one fall as $n^{-2}$; the dotted one falls more slowly, as
-the squares of its turns do. So on the shortest path, in the paper's own clock, one is *worse* off
+the squares of its turns do. So on the shortest path, in steps of equal Fisher length, one is *worse* off
 than with the isotropic schedule and a good grid; with a good grid on both, the
 shortest path wins clearly, and heat loses. The power paths show what is at work.
 """
