@@ -364,6 +364,18 @@ def test_zero_terminal_shifts_and_scales():
     assert paths.zero_terminal(found).at(0.3) == found.at(0.3)
 
 
+def test_coefficients_may_be_long_rationals():
+    # float64 numbers made exact: their products have more digits than an integer of
+    # torch, and are numbers like others
+    rate, bend = sympy.Rational(5.368723456789123), sympy.Rational(3.757316231893614)
+    area = sympy.expand(rate * ((1 + (bend - 1) * paths.t) ** 3 - 1) / (bend**3 - 1))
+    path = paths.Path(sympy.exp(-area / 2), 0, 1 - sympy.exp(-area))
+    time, end = uniform(9), path.at(1.0).a
+    want = (path.at(time).a - end) / (1 - end)
+    found = paths.zero_terminal(path).at(time)
+    torch.testing.assert_close(found.a, want, rtol=1e-12, atol=1e-15)
+
+
 # ------------------------------------------------------------------- sde
 
 

@@ -801,15 +801,6 @@ def by_solver(law, x, high, low):
     return solvers.solve(steps, world.velocity, x)
 
 
-def third(law):
-    """The third cumulant tensor of a mixture, from its components."""
-    w, off = law.logw.exp(), law.means - law.mean()
-    mixed = torch.einsum("ki,kjl->kijl", off, law.covs())
-    all_three = mixed + mixed.mT.transpose(1, 2) + mixed.transpose(1, 2)
-    cubes = torch.einsum("ki,kj,kl->kijl", off, off, off)
-    return torch.einsum("k,kijl->ijl", w, cubes + all_three)
-
-
 # %%
 z = torch.randn(8, 2, generator=shapes.rng(1), dtype=torch.float64)
 
@@ -829,7 +820,7 @@ even_limit = at_infinity(even_part, 32.0)
 # %%
 def leading(share=1 / 6, trace=1.0, start=4.0**-3):
     """sigma^2 times the leading term at sigma = sigma_T / 4."""
-    K = third(three)
+    K = laws.third_cumulant(three)
     pull = torch.einsum("ijl,nj,nl->ni", K, z, z)
     rest = torch.einsum("ijj->i", K)
     return share * (pull - trace * rest) * (1 - start)
@@ -912,7 +903,7 @@ order_slips = {
     "the mean off by 0.01": lambda law: laws.gaussian(
         law.mean() + 0.01, law.cov()
     ),
-    "the mean within components, not the total covariance": lambda law: (
+    "the covariance within components, not the total": lambda law: (
         laws.gaussian(law.mean(), law.covs().mean(0))
     ),
 }

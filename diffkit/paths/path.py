@@ -127,12 +127,10 @@ def _quarter(angle: sympy.Expr) -> sympy.Expr:
 
 
 def _number(e: sympy.Basic) -> bool:
-    """Whether e is a number that Python could not print to the last digit."""
-    return (
-        isinstance(e, sympy.Expr)
-        and e.is_number
-        and not (e.is_Rational or e is sympy.pi)
-    )
+    """Whether e is a number that Python could not print, or torch not multiply by."""
+    if not isinstance(e, sympy.Expr) or not e.is_number:
+        return False
+    return abs(e.p) >= 2**53 if e.is_Rational else e is not sympy.pi
 
 
 @functools.lru_cache(maxsize=256)

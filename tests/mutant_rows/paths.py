@@ -4,6 +4,12 @@ HERE = "tests/test_paths.py::test_"
 ROWS = [
     (
         "paths/path.py",
+        "abs(e.p) >= 2**53 if e.is_Rational",
+        "False if e.is_Rational",
+        HERE + "coefficients_may_be_long_rationals",
+    ),
+    (
+        "paths/path.py",
         ".replace(lambda u: u.is_Add, _minus_one)",
         "",
         HERE + "coefficients_are_the_papers_to_every_digit",
