@@ -14,6 +14,7 @@ Zero eigenvalues are first class; what needs a density then raises `SingularLaw`
 """
 
 from .covariance import Factored, SingularLaw, Spectral
+from .cumulants import third_cumulant
 from .entropies import (
     Bounds,
     component_bounds,
@@ -46,4 +47,5 @@ __all__ = [
     "pairwise_bounds",
     "quantile",
     "ring",
+    "third_cumulant",
 ]
