@@ -70,7 +70,7 @@ def mmse_information(world: World, t: Times, n: int = 0, rng: Rng = None) -> Est
 
     The integral is over the signal-to-noise ratio, from nothing (which the path need
     not reach) to that of t. Raises: ValueError at t = 0.
-    Source: guo2005immse, theorem 1. Checked: tests/test_information.py
+    Source: guo2005immse, theorem 1. Checked: dialects/i-mmse, tests/test_information.py
     """
     joint, s = world.joint, _snr(world, t)
     cuts, place = torch.cat([s.new_zeros(1), s.reshape(-1)]).unique(return_inverse=True)

@@ -1085,10 +1085,12 @@ knows all digits by heart falls behind, as in the paper: there the nets are clos
 Gaussian than to the exact denoiser of their own training set. They do not memorise.
 
 At strong noise the far field makes all stand-ins but the isotropic one alike. In the
-paper's nets the shares rise again there. Here they fall, and the share of a net with
-another seed falls with them: what these nets say at strong noise is their own invention.
-A likely reason is their training, whose log-normal law of levels {cite}`karras2022edm`
-hardly ever goes there. The right panel hides all of this.
+paper the shares rise again there, but its measure leaves the mean image in, which by
+then is all there is to explain ([the cards](cards.ipynb)). With the mean taken out they
+fall, and the share of a net with another seed falls with them: what these nets say at
+strong noise, beyond the mean, is their own invention. A likely reason is their training,
+whose log-normal law of levels {cite}`karras2022edm` hardly ever goes there.
+The right panel hides all of this.
 """
 
 

@@ -1455,9 +1455,9 @@ The claims are about Gaussian data; `painters/rotation` and `painters/never-late
 hold for every law. Digits
 are not Gaussian: [the figure](#fig-order) shows where, and at low noise the exact
 denoiser of a finite data set returns the training digits themselves. A trained
-network is neither; how close it is to the Gaussian at high noise, and how far one
-can jump with [the flow](#eq-flow) before handing over to it, is the subject of a later
-chapter.
+network is neither; how close it is to the Gaussian at high noise is asked
+[in the far field](farfield.ipynb), and how far one can jump with
+[the flow](#eq-flow) before handing over to it [in Teleportation](teleport.ipynb).
 
 ## Exercises
 
@@ -1678,7 +1678,7 @@ every VP path, at $a = 1, g = 0$ and at $a = 0, g = 1$, and wrong in between.
 | half painted | $g/a = \sqrt{3\lambda}$ | |
 | effect of a push | $\psi(s)/\psi(t)$ | `chains.flow_factor` |
 
-**Where next.** [The notation](../start/notation.ipynb) has the same formulas in
-the letters of other papers; the [table of papers](../../book/papers.md) shows what
-is to come.
+**Where next.** [Reverse time](reverse.ipynb) puts noise into the flow and asks what
+stays; [the notation](../start/notation.ipynb) has the same formulas in the letters of
+other papers.
 """

@@ -24,7 +24,7 @@ def cosines(
     being subtracted. `gain` of `tables.ddim` is this times `flow_factor`: proof in
     the docstring of `chains`. At lam = 0 all angles are pi/2 and nothing is lost.
     Source: song2021ddim; zhang2023deis; li2023autodiffusion.
-    Checked: tests/test_chains.py
+    Checked: teleport/cosines, tests/test_chains.py
     """
     c, psi = _coefficients(path, lam, ts)
     dot = c.a[:-1] * c.a[1:] * lam + c.g[:-1] * c.g[1:]

@@ -72,7 +72,8 @@ def optimal_grid(
     angles of five variances, equal log nsr and rho = 7; the best end is returned. A
     local search: samplers with errors of both signs have several optima.
     Raises: ValueError, TypeError for arguments that do not fit. Times are float64.
-    Source: li2023autodiffusion; sabour2024steps. Checked: tests/test_chains.py
+    Source: li2023autodiffusion; sabour2024steps.
+    Checked: shortest/best-grid, tests/test_chains.py
     """
     from scipy.optimize import minimize
 

@@ -17,6 +17,9 @@ connected region) exactly where J = J'.
 div(p_t r) = 0, that is div r + r . score = 0: `gauge` builds such fields exactly,
 `gauge_residual` measures the left side.
 
+**Pipelines.** `pipeline` makes such a field of a pixel model in the format of
+diffusers: the denoiser on the path of EDM, at the noise levels that the model knows.
+
 **Combinators** take fields and return a field: `mix`, `guided`, `clipped`,
 `quantised`, `cast`, `retimed`, `cached`, `counted`. They compose, and keep shape,
 dtype and device. All weights and clocks may depend on the point and the time.
@@ -26,10 +29,12 @@ from .combinators import cached, cast, clipped, counted, guided, mix, quantised,
 from .derivatives import asymmetry, curl, divergence, hutchinson, jacobian
 from .field import Field, value
 from .gauges import gauge, gauge_residual
+from .pipelines import Pipeline, pipeline
 from .targets import convert
 
 __all__ = [
     "Field",
+    "Pipeline",
     "asymmetry",
     "cached",
     "cast",
@@ -44,6 +49,7 @@ __all__ = [
     "hutchinson",
     "jacobian",
     "mix",
+    "pipeline",
     "quantised",
     "retimed",
     "value",

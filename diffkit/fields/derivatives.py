@@ -57,7 +57,7 @@ def hutchinson(
     ``gaussian`` probes, and 2 |S - diag S|^2 / m for ``rademacher`` ones, which so
     are exact for a diagonal S. The error returned is the one measured, sd / sqrt(m).
     Raises: ValueError for m < 2 or another kind.
-    Source: hutchinson1990trace. Checked: tests/test_fields.py
+    Source: hutchinson1990trace. Checked: reverse/hutchinson, tests/test_fields.py
     """
     if probes < 2:
         raise ValueError(f"probes is {probes}; at least 2 tell their own error")

@@ -72,7 +72,8 @@ def clock(c: Coef) -> Tensor:
 def stretch(c: Coef, target: str) -> Tensor:
     """kappa = p g - q a: how far the target moves, when all targets move together.
 
-    Raises: ValueError for an unknown target. Checked: tests/test_models.py
+    Raises: ValueError for an unknown target.
+    Checked: dialects/one-loss, tests/test_models.py
     """
     if known(target) == "denoise":
         return c.g

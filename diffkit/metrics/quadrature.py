@@ -30,7 +30,7 @@ def mixture_kl(p: Mixture, q: Mixture) -> Estimate:
     The error is the change at the last halving of the spacing, <= 1e-10 (1 + KL)
     unless 4 million nodes a component are reached. Raises: ValueError for d > 2 and
     where widths differ too much for the grid; SingularLaw without a density.
-    Checked: tests/test_metrics.py
+    Checked: dialects/three-views, tests/test_metrics.py
     """
     return _expectation(p, q, lambda x: p.log_prob(x) - q.log_prob(x), ANALYTIC)
 

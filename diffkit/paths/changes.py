@@ -76,7 +76,8 @@ def zero_terminal(path: Path) -> Path:
     a becomes (a - a(T)) / (1 - a(T)): it still starts at 1, and ends at 0 exactly;
     g^2 = 1 - a^2. A path that ends at 0 is returned as it is. Raises: ValueError
     where a^2 + g^2 is not 1, and where a(T) does not cancel to the last bit.
-    Source: lin2024flawed, algorithm 1. Checked: tests/test_paths.py
+    Source: lin2024flawed, algorithm 1.
+    Checked: terminal/zero-terminal, tests/test_paths.py
     """
     times = torch.linspace(0, path.T, 65, dtype=torch.float64)
     c = path.one_ended().at(times)

@@ -47,7 +47,8 @@ def linear_betas(
 
     A chain of another length N is close to the same path when first and last are
     scaled by 1000 / N. Raises: ValueError unless 0 < first <= last < 1.
-    Source: ho2020ddpm, section 4. Checked: notation/ddpm, tests/test_paths.py
+    Source: ho2020ddpm, section 4.
+    Checked: terminal/chains, notation/ddpm, tests/test_paths.py
     """
     if not 0 < first <= last < 1:
         raise ValueError(f"beta runs from {first} to {last}; 0 < first <= last < 1")

@@ -256,7 +256,7 @@ class Path:
 
         f = a'/a,  h^2 = (g^2)' - 2 f g^2. Raises: ValueError for two ends, where
         a = 0, and where h^2 < 0: there the ratio g / a falls, and no noise is added.
-        Checked: tests/test_paths.py
+        Checked: dialects/joint, reverse/fokker-planck, tests/test_paths.py
         """
         c = self.one_ended().at(time)
         if not (c.a != 0).all():

@@ -32,7 +32,8 @@ def flow(
     noise. div: "exact", by d reverse sweeps for each evaluation of u, or a function
     (x, t) -> (*n): a formula, or the estimate of `probed`.
     Raises: ValueError for another table, or a div of another shape.
-    Source: song2021sde, section 4.3. Checked: painters/log-density, tests/test_flows.py
+    Source: song2021sde, section 4.3.
+    Checked: reverse/likelihood, painters/log-density, tests/test_flows.py
     """
     if table.eats != "velocity" or table.random:
         raise ValueError(
@@ -82,7 +83,8 @@ def probed(
     and 2 |S - diag S|^2 / m for ``rademacher`` ones, S = (M + M') / 2. Costs one more
     evaluation of u, and a reverse sweep for each probe.
     Raises: ValueError as `fields.hutchinson` does.
-    Source: grathwohl2019ffjord, hutchinson1990trace. Checked: tests/test_flows.py
+    Source: grathwohl2019ffjord, hutchinson1990trace.
+    Checked: reverse/probed-likelihood, tests/test_flows.py
     """
     own = torch.Generator(rng.device)
     seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))

@@ -38,7 +38,7 @@ def ddim(path: Path, ts: Grid, eta: float | int = 0.0) -> Table:
     the noise is 1 / nsr^2: exactly at eta = 1, else to first order in the step.
     Raises: ValueError unless 0 <= eta <= 1, from noise level 0, and for eta > 0 on a
     grid that runs up. Source: song2021ddim, eq. 12 and 16.
-    Checked: notation/ddpm-step, tests/test_bridges.py
+    Checked: teleport/cosines, notation/ddpm-step, tests/test_bridges.py
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta is {eta}; it must be between 0 and 1")

@@ -65,7 +65,8 @@ def by_rho(
 
     nsr_i = (high^{1/rho} + i/n (low^{1/rho} - high^{1/rho}))^rho.
     Source: karras2022edm, eq. 5, without its last step to 0: see `to_data`.
-    Raises: ValueError unless rho is positive and finite. Checked: tests/test_tables.py
+    Raises: ValueError unless rho is positive and finite.
+    Checked: teleport/grid, tests/test_tables.py
     """
     _ratios(high, low)
     if not 0 < rho < math.inf:

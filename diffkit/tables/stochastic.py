@@ -64,7 +64,7 @@ def stochastic_heun(
     + h/2 v(x~, s), so the noise of the stage is in it and counts once. Arguments,
     errors, clock and the step to noise 0 as for `euler_maruyama`; that step is of
     order 1 in law, so the order 2 is seen on grids that end above.
-    Source: song2021sde. Checked: tests/test_stochastic.py
+    Source: song2021sde. Checked: reverse/landing, tests/test_stochastic.py
     """
     a, b = _last(path, steps(ts))
     body = ts[: len(ts) - len(a)]
@@ -215,7 +215,8 @@ def langevin(path: Path, ts: Grid, steps: int = 1, snr: float | int = 0.16) -> T
     1 / (1 - snr^2). The paper divides by norms over the batch, eps = 2 (snr |z|/|s|)^2;
     for point data and many dimensions that is this one. At g = 0 nothing moves.
     ts: (m,), one time or more. Raises: ValueError unless 0 < snr < 1 and steps >= 1.
-    Source: song2021sde, its correctors. Checked: tests/test_stochastic.py
+    Source: song2021sde, its correctors.
+    Checked: reverse/corrector, tests/test_stochastic.py
     """
     if finite("ts", floating("ts", ts)).ndim != 1 or not len(ts):
         raise ValueError(f"ts has shape {tuple(ts.shape)}; it must hold times, (m,)")
