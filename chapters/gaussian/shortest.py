@@ -47,7 +47,8 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
-import scipy
+import scipy.linalg
+import scipy.optimize
 import sympy
 import torch
 from torch.distributions import MultivariateNormal, kl_divergence
@@ -340,8 +341,11 @@ def fisher_rao(A, B):
 
 def links(chain):
     """KL(p || q) + KL(q || p) of neighbours in a chain, by torch."""
-    z = torch.zeros(chain.shape[-1]).double()
-    p, q = MultivariateNormal(z, chain[:-1]), MultivariateNormal(z, chain[1:])
+    z, L = torch.zeros(chain.shape[-1]).double(), torch.linalg.cholesky(chain)
+    p, q = (
+        MultivariateNormal(z, scale_tril=some, validate_args=False)
+        for some in (L[:-1], L[1:])
+    )
     return kl_divergence(p, q) + kl_divergence(q, p)
 
 
@@ -367,20 +371,21 @@ def least_chain(n):
 
 
 # %% tags=["setup"]
-def search(cost, x):
-    """Minimise cost over the tensor x, in place, by quasi-Newton steps."""
-    steps = {"max_iter": 400, "tolerance_grad": 1e-9, "history_size": 40}
-    walk = torch.optim.LBFGS(
-        [x], line_search_fn="strong_wolfe", tolerance_change=1e-14, **steps
-    )
+def search(cost, x, small=1e-6):
+    """Minimise cost over x, in place, until its gradient is small."""
 
-    def closure():
-        walk.zero_grad()
+    def both(flat):
+        x.data = torch.from_numpy(flat).reshape(x.shape)
         now = cost()
-        now.backward()
-        return now
+        (slope,) = torch.autograd.grad(now, x)
+        return now.item(), slope.flatten().numpy()
 
-    walk.step(closure)
+    stop = {"maxiter": 400, "maxcor": 40, "gtol": small, "ftol": 1e-15}
+    start = x.detach().flatten().numpy().copy()
+    found = scipy.optimize.minimize(
+        both, start, jac=True, method="L-BFGS-B", options=stop
+    )
+    x.data = torch.from_numpy(found.x).reshape(x.shape)
 
 
 # %%
@@ -1080,10 +1085,17 @@ B8, q8 = cosines(8)
 ink8 = B8 @ ink @ B8.mT
 
 
+# %% tags=["hide-input"]
+@functools.cache  # one measurement for the formula and its controls
+def lengths_at(b):
+    """The lengths of isotropic and heat, on digits and on patches."""
+    return times_shortest(ink8, q8, b), patch_lengths(b)
+
+
 def both(order, b=2.0, power=1):
     """Isotropic and heat, on digits and on patches, in some order."""
-    rows = times_shortest(ink8, q8, b), patch_lengths(b)
-    return torch.cat([row[order] ** power for row in rows]).tolist()
+    rows = [row[order] ** power for row in lengths_at(b)]
+    return torch.cat(rows).tolist()
 
 
 image_slips = {
@@ -1215,12 +1227,14 @@ w_ = sympy.symbols("w", positive=True)
 paths_c = (w_ * v + 1 - w_, v**w_, 1 / (w_ / v + 1 - w_))
 
 
+square = sympy.symbols("phi2")
+solved = [sympy.solve(square * v + 1 - square - c, square) for c in paths_c]
+
+
 def from_process(sines):
     """sin^2 c - g^2, with phi^2 solved from the variance c."""
-    square = sympy.symbols("phi2")
     rows = []
-    for c, sine in zip(paths_c, sines, strict=True):
-        (phi2,) = sympy.solve(square * v + 1 - square - c, square)
+    for (phi2,), sine in zip(solved, sines, strict=True):
         rows.append(sine * (phi2 * v + 1 - phi2) - (1 - phi2))
     return sympy.Matrix(rows)
 
@@ -1517,10 +1531,10 @@ def fan(turn):
 
 
 # %%
-turns = [k * math.pi / 24 for k in range(1, 12)]
+turns = [k * math.pi / 18 for k in range(1, 9)]
 figures.Slider(
     [fan(turn) for turn in reversed(turns)],
-    [f"mean angle {7.5 * k:g} degrees" for k in range(11, 0, -1)],
+    [f"mean angle {10 * k} degrees" for k in range(8, 0, -1)],
     "Seven modes as rays on the isotropic, the shortest and the precision "
     "path, turning from noise (upright) to data (flat)",
     "fan",
@@ -1531,8 +1545,8 @@ r"""
 ## What is it worth, in numbers?
 
 We give every process the best grid it can have, found by a search over the grids of
-$n$ steps, for two errors: the divergence $\mathrm{KL} = \sum_k \bigl( \frac12 (s_k^2 -
-1) - \log s_k \bigr)$ of the generated law from the data, $s_k$ being the share of
+$n$ steps, for two errors: the divergence
+$\mathrm{KL} = \sum_k \bigl( \frac12 (s_k^2 - 1) - \log s_k \bigr)$ of the generated law from the data, $s_k$ being the share of
 [the standard deviation](#eq-shortest-step) that is kept, in which all modes weigh
 alike; and the Wasserstein distance $W_2 = (\sum_k \lambda_k (1 - s_k)^2)^{1/2}$, in
 which large variances count most. Both are divided by what the bound $s_k =
@@ -1852,7 +1866,7 @@ def nearest_by_search(rows):
         def cost(lam=lam, log_v=log_v):
             return fisher_rao(torch.diag(lam), log_v.exp() * eye(3)) ** 2
 
-        search(cost, log_v)
+        search(cost, log_v, 1e-9)
         out.append(log_v.detach().exp())
     return torch.cat(out)
 
