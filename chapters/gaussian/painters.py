@@ -1457,8 +1457,9 @@ r"""
 
 - In `painters/flow-map`, let `no_prior` be the formula and the true one a
   control. Which sentence does `check` stop with?
-- Keep only the straight path in `three`, and let its grid start at the ratio
-  $10^6$ in place of $80$. Two controls of `painters/flow-map` are no longer
+- Keep only the straight path in `three` (skip `painters/low-rank`, which has then no
+  EDM to look at), and let its grid start at the ratio $10^6$ in place of $80$. Two
+  controls of `painters/flow-map` are no longer
   rejected: so close to $a_T = 0$ the noise end holds almost no data, so that
   forgetting its share, or the mean, hardly matters. The verdict names both.
 - Replace the digits by a spectrum with all eigenvalues equal to one. What is
