@@ -1021,7 +1021,7 @@ exponent_claim = Claim(
         ),
     },
     tol=1e-6,
-    because="the intervals hold; tol is what may be missing to them",
+    because="intervals drawn around what was measured; tol is rounding",
     measure=exponents_off,
     scale="an interval this wide does not see a thousandth",
 )
@@ -1115,7 +1115,7 @@ image_claim = Claim(
     formula=lambda: both([0, 1]),
     controls=image_slips,
     tol=1e-6,
-    because="the intervals hold; tol is what may be missing to them",
+    because="intervals drawn around what was measured; tol is rounding",
     measure=lambda f: outside(f(), cut["digits"] + cut["patches"]),
     scale="an interval this wide does not see a thousandth",
 )
@@ -1743,7 +1743,7 @@ worth_claim = Claim(
     formula=lambda *key: key,
     controls=worth_slips,
     tol=1e-6,
-    because="the intervals hold; tol is what may be missing to them",
+    because="intervals drawn around what was measured; tol is rounding",
     measure=worth,
     scale="an interval this wide does not see a thousandth",
 )

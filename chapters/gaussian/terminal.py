@@ -80,8 +80,8 @@ $$ (eq-terminal-law)
 and for Gaussian data that is the whole law, $\mathcal N(a_T m, a_T^2 C + g_T^2
 I)$. It is $\mathcal N(0, I)$ only if $a_T m = 0$ and $a_T^2 (C - I) = 0$. How
 small is $a_T$? Three chains of a thousand steps: DDPM {cite}`ho2020ddpm`, with
-$\beta$ from $0.0001$ to $0.02$ in equal increments; Stable Diffusion, as given by
-{cite:t}`lin2024flawed`, where $\sqrt\beta$ runs evenly from $\sqrt{0.00085}$ to
+$\beta$ from $0.0001$ to $0.02$ in equal increments; Stable Diffusion, in
+whose released configuration $\sqrt\beta$ runs evenly from $\sqrt{0.00085}$ to
 $\sqrt{0.012}$; and the cosine chain {cite}`nichol2021improved`, in which
 $\bar\alpha$ follows a squared cosine down to zero, but no $\beta$ may exceed
 $0.999$. The cell shows $1/a_T$, rounded.

@@ -91,5 +91,6 @@ DIGITS = Recipe(
     model,
     train,
     measure,
-    0.95,  # a twentieth of the error is ten times the noise of the measurement
+    # set after measuring: 0.88 to 0.90; the one wider net before it stayed below 0.9
+    0.95,
 )
