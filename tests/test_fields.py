@@ -466,6 +466,14 @@ def test_guidance_is_the_same_on_every_target_and_other_sums_are_not(target):
     assert same == (target in ("score", "noise"))  # multiples of one another
 
 
+def test_what_is_recorded_is_what_the_caller_got_in_order():
+    into, x = [], normal(4, D)
+    F = fields.recorded(WORLD.denoise, into)
+    got = [F(x, 0.3), F(x + 1, 0.6)]
+    assert len(into) == 2 and all(a is b for a, b in zip(into, got, strict=True))
+    torch.testing.assert_close(into[1], WORLD.denoise(x + 1, 0.6))
+
+
 def test_guidance_in_both_conventions_and_in_an_interval():
     x, t = normal(D, D), 0.1 + 0.8 * uniform(D)
     u, c = WORLD.noise, PARTS[1].noise

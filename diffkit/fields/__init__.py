@@ -21,11 +21,21 @@ div(p_t r) = 0, that is div r + r . score = 0: `gauge` builds such fields exactl
 diffusers: the denoiser on the path of EDM, at the noise levels that the model knows.
 
 **Combinators** take fields and return a field: `mix`, `guided`, `clipped`,
-`quantised`, `cast`, `retimed`, `cached`, `counted`. They compose, and keep shape,
-dtype and device. All weights and clocks may depend on the point and the time.
+`quantised`, `cast`, `retimed`, `recorded`, `cached`, `counted`. They compose, and keep
+shape, dtype and device. All weights and clocks may depend on the point and the time.
 """
 
-from .combinators import cached, cast, clipped, counted, guided, mix, quantised, retimed
+from .combinators import (
+    cached,
+    cast,
+    clipped,
+    counted,
+    guided,
+    mix,
+    quantised,
+    recorded,
+    retimed,
+)
 from .derivatives import asymmetry, curl, divergence, hutchinson, jacobian
 from .field import Field, value
 from .gauges import gauge, gauge_residual
@@ -51,6 +61,7 @@ __all__ = [
     "mix",
     "pipeline",
     "quantised",
+    "recorded",
     "retimed",
     "value",
 ]

@@ -114,6 +114,20 @@ def retimed(field: Field, clock: Callable[[Tensor], Tensor]) -> Field:
     return lambda x, t: value(field, x, clock(t))
 
 
+def recorded(field: Field, into: list[Tensor]) -> Field:
+    """F, whose values are also appended to ``into``: what a sampler was told, in order.
+
+    Over a denoiser, the guesses of the end point along a run. The values are those
+    that the sampler gets, not copies. Checked: tests/test_fields.py
+    """
+
+    def noted(x: Points, t: Times) -> Points:
+        into.append(value(field, x, t))
+        return into[-1]
+
+    return noted
+
+
 class cached:
     """F at every m-th call, in between the value found last, whatever x and t.
 

@@ -1,5 +1,6 @@
 """Solvers: ``solve`` folds a table over a field; ``flow`` carries the density along;
-``rewind`` and ``log_density`` run a chain with noise back from its end, to weigh it.
+``rewind`` and ``log_density`` run a chain with noise back from its end, to weigh it;
+on the line ``preimages``, ``propagate`` and ``masses`` tell its law without samples.
 
 `Adaptive` stands where a table stands and chooses its own steps.
 """
@@ -8,6 +9,7 @@ from .adaptive import Adaptive, Run
 from .brownian import Brownian
 from .flows import flow, probed
 from .fold import solve
+from .line import masses, panels, preimages, propagate
 from .reversal import log_density, rewind
 
 __all__ = [
@@ -16,7 +18,11 @@ __all__ = [
     "Run",
     "flow",
     "log_density",
+    "masses",
+    "panels",
+    "preimages",
     "probed",
+    "propagate",
     "rewind",
     "solve",
 ]
