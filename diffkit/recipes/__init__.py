@@ -8,13 +8,16 @@ interrupt, and measures it again.
 """
 
 from ..learning import Model, Regressor
+from .columns import COLUMNS
 from .digits import DIGITS
 from .modes import ALL as MODES
 from .moons import MOONS
 from .pairs import PAIRS4, PAIRS64
 from .recipe import Recipe
 
-RECIPES = {recipe.name: recipe for recipe in (MOONS, DIGITS, PAIRS4, PAIRS64, *MODES)}
+RECIPES = {
+    recipe.name: recipe for recipe in (MOONS, DIGITS, PAIRS4, PAIRS64, *MODES, *COLUMNS)
+}
 __all__ = ["RECIPES", "Recipe", "find", "load"]
 
 

@@ -177,9 +177,9 @@ def _mean(row: Row, field: Field, x: Tensor, mass: Tensor) -> Tensor:
     if row.asks:
         mean = mean + row.past[0][1] * value(field, x.unsqueeze(1), row.t).squeeze(1)
     move = mean.diff().abs()
-    missed = torch.maximum(mass[:-1], mass[1:])[move > row.noise].sum()
-    if not missed <= MISSED * mass.sum():
-        n = int((move * (mass[:-1] > 0)).argmax())
+    missed = torch.maximum(mass[:-1], mass[1:]) * (move > row.noise)
+    if not missed.sum() <= MISSED * mass.sum():
+        n = int(missed.argmax())
         raise ValueError(
             f"at t = {row.t:.4g} a row adds noise {row.noise:.3g}, and its mean moves "
             f"by {move[n]:.3g} from the node {x[n]:.4g} to the next; take smaller cells"
