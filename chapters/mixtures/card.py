@@ -626,7 +626,7 @@ the paper, and of the program. *Agreed* means that our nets, in our worlds, do t
 | the learned score is a smoothed step, and that is why | nets reach a sixth of the slope that is needed; their slopes predict the share | agreed, and made a formula | `nets/slopes`, `nets/law`, `slope/share` |
 | samples appear between *nearest* modes only (line) | so on average, for nets that are nearly right; not for one net of five, nor for early nets | agreed, with a rider | `nets/outer`, `nets/gap` |
 | the same on a lattice | middles are as rare as two accidents at once, $h_x h_y$ | agreed, for another reason | `lattice/nearest`, `lattice/product` |
-| the same on a turned one | no preference for axes, within a factor of two; theirs was also narrower | agreed, with a rider | `lattice/turned`, `card/turned` |
+| the same on a turned one | no preference for axes, within a factor of three; theirs was also narrower | agreed, with a rider | `lattice/turned`, `card/turned` |
 | less with more training data | from 1,000 to 50,000 points no effect beyond that of the seed; the best denoiser of $N$ points is as steep as the truth's | not seen | `nets/points`, `slope/sample` |
 | less for modes that are far apart | several times less in the wide gap | agreed | `nets/gap` |
 | a model knows: variance of the last guesses, 95 % caught, 96 % kept | so for nets that are nearly right, sampled with noise | agreed, with two riders | `detector/caught`, `detector/ddim`, `detector/early` |

@@ -1051,15 +1051,15 @@ turned_slips = {
 turned_claim = Claim(
     id="lattice/turned",
     says="The mean share of nets on the turned lattice differs from that on "
-    "the lattice, at equal nearest distance, by a factor less than 2: the "
+    "the lattice, at equal nearest distance, by a factor less than 3: the "
     "95 % Welch interval of the mean logarithms, whichever seed is left out "
     "(DDIM).",
     papers=("024",),
     kind="trained",
     formula=share,
     controls=turned_slips,
-    tol=0.69,
-    because="set after measuring: factors of 1.4 to 1.8",
+    tol=1.1,
+    because="set after measuring twice ten nets: factors of 1.4 to 2.4",
     measure=turned_ratio,
     scale=lambda p, e: torch.stack([p[0], p[1] * (1 + 2000 * abs(e))]),
     seeds=(0, 1, 2, 3, 4),
@@ -1070,8 +1070,8 @@ check(turned_claim)
 # %% [markdown]
 r"""
 **Verdict: no preference for the page's axes is seen**, neither in where samples lie nor in
-how often. What is *undecided* is a difference by less than a factor of two: nets that
-differ only in their seed and their training set vary by that much among themselves, and
+how often. What is *undecided* is a difference by less than a factor of three: nets that
+differ only in their seed and their training set vary by about two among themselves, and
 five of them cannot do better. Anyone who compares *one* net on a lattice with one on a turned
 lattice measures the seeds.
 
@@ -1278,7 +1278,8 @@ asked_2 = {"S": tensor([0.02, 0.1, 0.5, 0.9])}
 
 def by_root(S):
     """h from 2 h - h^2 = S by bisection, then its square."""
-    h = [optimize.brentq(lambda h, u=u: 2 * h - h * h - u, 0, 1) for u in S]
+    root = functools.partial(optimize.brentq, a=0, b=1)
+    h = [root(lambda h, u=u: h * (2 - h) - u) for u in S.tolist()]
     return tensor(h) ** 2
 
 

@@ -381,8 +381,8 @@ kernel_claim = Exact(
         "gaps of the last noisy state, not of the guess from it": late,
         "an edge off by a twentieth": lambda: own_masses(shift=0.05),
     },
-    tol=2e-6,
-    because="nodes 0.7 S apart; set after measuring",
+    tol=9e-5,
+    because="nodes 0.7 S apart; set after measuring ten nets",
     truth=package_masses,
 )
 check(kernel_claim)
@@ -553,11 +553,11 @@ check(solver_claim)
 
 # %% [markdown]
 r"""
-**How do five nets decide?** Net $k$ of a recipe is compared with net $k$ of `modes`, and
-we look at the logarithm of the ratio. A claim of ours about trained nets must hold for
-every seed, and each wrong statement beside it must be wrong for every seed, by
-three times the spread over the seeds. Some comparisons do not come that far. For a second
-opinion that needs no model at all we rank the ten shares of two recipes: if the recipe
+**How do five nets decide?** The share of a single net is mostly its seed's. So we compare
+geometric means over nets, with every net left out in turn. A claim of ours about a
+recipe must hold whichever net is left out, and each wrong statement beside it must be
+wrong whichever is left out, by three times the spread. Some comparisons do not come that
+far. For a second opinion that needs no model at all we rank the ten shares of two recipes: if the recipe
 did not matter, all $\binom{10}{5} = 252$ arrangements would be equally likely, and only
 the two extreme ones, in which the recipes do not overlap, have a two-sided
 probability below one percent.
@@ -565,9 +565,15 @@ probability below one percent.
 
 
 # %%
+def typical(u):
+    """Geometric means over the nets (5, ...), each left out in turn."""
+    logs = u.clamp_min(1e-12).log()
+    return ((logs.sum(0) - logs) / 4).exp()
+
+
 def ratio(name, other=""):
-    """Shares of DDPM, net by net over those of another recipe."""
-    return ddpm[name] / ddpm[other]
+    """Typical shares of DDPM over those of another recipe."""
+    return typical(ddpm[name]) / typical(ddpm[other])
 
 
 def off(found):
@@ -645,15 +651,15 @@ nets: 50 times more points, the same number of steps.
 few_claim = Trained(
     id="nets/points",
     says=r"Nets trained on 1000 points have the share of nets trained on "
-    r"50,000, up to a factor of 2.5 either way, for every seed "
-    r"(DDPM, 20,000 steps).",
+    r"50,000, up to a factor of 2 either way (DDPM, 20,000 steps; "
+    r"geometric means, whichever net is left out).",
     formula=1.0,
     controls={
+        "like $1/\\sqrt N$: seven times more": 50**0.5,
         "like $1/N$: fifty times more": 50.0,
-        "fifty times less": 0.02,
     },
-    tol=0.9,
-    because="the distance of logarithms; set after measuring",
+    tol=0.69,
+    because="the distance of logarithms; set after measuring ten nets",
     measure=off(ratio("few")),
     scale=times(12),
 )
@@ -661,8 +667,7 @@ check(few_claim)
 
 # %% [markdown]
 r"""
-A law like $1/\sqrt N$, a factor of seven, is outside of what we found for every single
-seed, but not by the margin we ask for. If there is an effect between 1000 and 50,000
+A law like $1/\sqrt N$, a factor of seven, is rejected. If there is an effect between 1000 and 50,000
 points here, it is smaller than what a seed does. It may be there for longer
 training or fewer points, where a net can tell single points apart; this we did not
 try.
@@ -674,15 +679,16 @@ try.
 early_claim = Trained(
     id="nets/time",
     says=r"Nets stopped after 1500 of 20,000 steps have a share 170 times "
-    r"as large, up to a factor of $e$ either way (DDPM).",
+    r"as large, up to a factor of 2 either way (DDPM; geometric means, "
+    r"whichever net is left out).",
     formula=170.0,
     controls={
         "in proportion to the steps: 13 times": 40 / 3,
         "no difference": 1.0,
         "less": 1 / 170,
     },
-    tol=1.0,
-    because="the distance of logarithms; set after measuring",
+    tol=0.69,
+    because="the distance of logarithms; set after measuring ten nets",
     measure=off(ratio("early")),
     scale=times(20),
 )
@@ -700,15 +706,15 @@ moves the share so far.
 wide_claim = Trained(
     id="nets/width",
     says=r"Nets of width 128 have the share of nets of width 64, up to a "
-    r"factor of 2 either way, for every seed (DDPM, the same number "
-    r"of steps).",
+    r"factor of 2 either way (DDPM, the same number of steps; "
+    r"geometric means, whichever net is left out).",
     formula=1.0,
     controls={
         "less like the square of the number of weights: 16 times": 1 / 16,
         "16 times more": 16.0,
     },
     tol=0.69,
-    because="the distance of logarithms; set after measuring",
+    because="the distance of logarithms; set after measuring ten nets",
     measure=off(ratio("wide")),
     scale=times(12),
 )
@@ -728,9 +734,9 @@ with each. Imperfect nets do not.
 data_claim = Trained(
     id="nets/target",
     says=r"Nets asked for $x_0$ have five times the share of nets asked "
-    r"for the noise, up to 30 percent in the logarithm; those asked "
+    r"for the noise, up to half a unit in the logarithm; those asked "
     r"for $v$ the same, up to a factor of 2 (DDPM; plain losses at "
-    r"uniform times).",
+    r"uniform times; geometric means, whichever net is left out).",
     formula=(5.0, 1.0),
     controls={
         "the target does not matter": (1.0, 1.0),
@@ -738,9 +744,9 @@ data_claim = Trained(
         "both are alike, ten times": (10.0, 10.0),
     },
     tol=1.0,
-    because="in units of 0.3 and log 2; set after measuring",
-    measure=off_two(ratio("data"), 0.3, ratio("v"), math.log(2)),
-    scale=lambda v, e: (times(3)(v[0], e), v[1]),
+    because="in units of 0.5 and log 2; set after measuring ten nets",
+    measure=off_two(ratio("data"), 0.5, ratio("v"), math.log(2)),
+    scale=lambda v, e: (times(4)(v[0], e), v[1]),
 )
 check(data_claim)
 
@@ -758,7 +764,8 @@ difference, and their slope, as we shall see, is hardly above 1.
 sampler_claim = Trained(
     id="nets/sampler",
     says=r"DDIM's share is 2.5 times DDPM's for `modes`, and the same for "
-    r"`modes-early`, both to 15 percent in the logarithm (512 rows).",
+    r"`modes-early`, both to 20 percent in the logarithm (512 rows; "
+    r"for each net).",
     formula=(2.5, 1.0),
     controls={
         "the sampler does not matter": (1.0, 1.0),
@@ -766,11 +773,11 @@ sampler_claim = Trained(
         "the same factor for both": (2.5, 2.5),
     },
     tol=1.0,
-    because="logarithms in units of 0.15; set after measuring",
+    because="logarithms in units of 0.2; set after measuring ten nets",
     measure=off_two(
-        ddim[""] / ddpm[""], 0.15, ddim["early"] / ddpm["early"], 0.15
+        ddim[""] / ddpm[""], 0.2, ddim["early"] / ddpm["early"], 0.2
     ),
-    scale=lambda v, e: (times(1.6)(v[0], e), v[1]),
+    scale=lambda v, e: (times(2)(v[0], e), v[1]),
 )
 check(sampler_claim)
 
@@ -792,7 +799,7 @@ stride_claim = Trained(
     r"full chain, up to half a unit in the logarithm, and not the "
     r"sum of the nets' share on the full chain and the exact score's "
     r"with every fourth step; DDIM's is then the same as DDPM's, to "
-    r"15 percent (`modes`).",
+    r"30 percent (`modes`, for each net).",
     formula=(6.0, 1.0),
     controls={
         "the sum of the two": (1 + added / ddpm[""], 1.0),
@@ -800,8 +807,8 @@ stride_claim = Trained(
         "DDIM keeps its factor": (6.0, 2.5),
     },
     tol=1.0,
-    because="logarithms in units of 0.5 and 0.15; set after measuring",
-    measure=off_two(strided / ddpm[""], 0.5, strided_map / strided, 0.15),
+    because="logarithms in units of 0.5 and 0.3; set after measuring",
+    measure=off_two(strided / ddpm[""], 0.5, strided_map / strided, 0.3),
     scale=lambda v, e: (times(6)(v[0], e), v[1]),
 )
 check(stride_claim)
@@ -942,7 +949,7 @@ def law_off(how, seeds):
 law_claim = Trained(
     id="nets/law",
     says=r"From its slopes $L$ on one flow line a gap's share of DDIM "
-    r"follows to a factor of $e^{0.45}$ as width times $a "
+    r"follows to a factor of 2 as width times $a "
     r"\varphi(x_{\text{start}}) \prod 1/(r + (1 - r) L)$, $r$ the "
     r"ratio of noise levels of a row (all forty nets, gaps between "
     r"modes at distance 1).",
@@ -952,7 +959,7 @@ law_claim = Trained(
         "the share of `modes` for all": lambda m: by_map("")[0].mean(1, True),
         "the exact slopes for all": lambda m: predicted("exact")[:, :1],
     },
-    tol=0.45,
+    tol=0.69,
     because="the density is not level across a gap; set after measuring",
     measure=law_off,
     scale=lambda f, e: lambda m: f(m) * math.exp(1e3 * e * 1.5),
@@ -1075,18 +1082,20 @@ plt.show()
 
 # %% tags=["hide-input"]
 at = [int((spots - s).abs().argmin()) for s in (0.2, 32)]
-apart = (wrong["data"] / wrong[""])[:, at]
+apart = typical((wrong["data"] / wrong[""])[:, at])
 
+# %% tags=["hide-input"]
 error_claim = Trained(
     id="nets/errors",
     says=r"The root mean square error of the guess of nets asked for "
-    r"$x_0$, over that of nets asked for the noise, is 3.8 at "
-    r"$\sigma = 0.2$ and 0.07 at $\sigma = 32$, to a factor of 1.6.",
-    formula=(3.8, 0.07),
+    r"$x_0$, over that of nets asked for the noise, is 3.6 at "
+    r"$\sigma = 0.2$ and 0.06 at $\sigma = 32$, to a factor of 1.6 "
+    r"(geometric means, whichever net is left out).",
+    formula=(3.6, 0.06),
     controls={
-        "worse at all levels": (3.8, 3.8),
-        "better at all levels": (0.07, 0.07),
-        "better at low noise": (0.07, 3.8),
+        "worse at all levels": (3.6, 3.6),
+        "better at all levels": (0.06, 0.06),
+        "better at low noise": (0.06, 3.6),
     },
     tol=0.47,
     because="the larger distance of logarithms; set after measuring",
@@ -1120,7 +1129,7 @@ def chimera(above, below, level=0.5):
 def part_off(which, seeds):
     """Chimeras against the recipe that should decide, the larger distance."""
     pairs = (("", "data"), ("data", ""))
-    far = [chimera(*p) / ddim[p[which]] for p in pairs]
+    far = [typical(chimera(*p) / ddim[p[which]]) for p in pairs]
     return torch.stack(far).log().abs().amax(0)
 
 
@@ -1129,7 +1138,8 @@ swap_claim = Trained(
     id="nets/chimera",
     says=r"With nets asked for the noise above $\sigma = 0.5$ and nets "
     r"asked for $x_0$ below, or the other way round, DDIM has the "
-    r"share of those used below, to a quarter in the logarithm.",
+    r"share of those used below, to a quarter in the logarithm "
+    r"(geometric means, whichever net is left out).",
     formula=1,
     controls={"those used above decide": 0},
     tol=0.25,
@@ -1158,7 +1168,7 @@ lattice](lattice.ipynb).)
 def outside(names):
     """Mass beyond the outer modes over that of the gaps, the largest."""
     found = [by_kernel(m)[:, [0, -1]].sum(1) / ddpm[m] for m in names]
-    return torch.stack(found).amax(0)
+    return torch.stack([typical(u) for u in found]).amax(0)
 
 
 # %% tags=["hide-input"]
@@ -1167,7 +1177,8 @@ outer_claim = Trained(
     says=r"DDPM puts less mass below 0.7 and above 3.3, beyond the outer "
     r"modes, than 0.005 of that of the gaps, for all recipes at "
     r"modes 1, 2, 3 but `modes-early`, whose nets put there more "
-    r"than a hundredth of it.",
+    r"than a hundredth of it (geometric means, whichever net is left "
+    r"out).",
     formula=tuple(m for m in NAMES if m != "early"),
     controls={"the early nets as well": NAMES},
     tol=0.005,
@@ -1215,12 +1226,13 @@ wide_gap_claim = Trained(
     id="nets/gap",
     says=r"The gap between modes at distance 2 gets less than a fifth of "
     r"the mean of the two between modes at distance 1, though it is "
-    r"more than three times as long (DDPM, modes at 1, 2, 4, 5).",
+    r"more than three times as long (DDPM, modes at 1, 2, 4, 5; "
+    r"geometric mean, whichever net is left out).",
     formula=1,
     controls={"as much": 0, "five times more, in the other direction": -1},
     tol=0.05,
     because="what is missing in the logarithm; bound set after measuring",
-    measure=at_least(5, narrow_mean / thirds[:, 1]),
+    measure=at_least(5, typical(narrow_mean / thirds[:, 1])),
     scale=lambda v, e: v * (1 - 700 * abs(e)),
 )
 check(wide_gap_claim)
@@ -1229,8 +1241,9 @@ check(wide_gap_claim)
 place_claim = Trained(
     id="nets/place",
     says=r"Of two gaps of equal length and equally likely neighbours the "
-    r"one at 4.5 gets at least three times the share of the one at "
-    r"1.5, for every seed (DDPM, modes at 1, 2, 4, 5).",
+    r"one at 4.5 gets at least two and a half times the share of the "
+    r"one at 1.5 (DDPM, modes at 1, 2, 4, 5; geometric mean, whichever "
+    r"net is left out).",
     formula=1,
     controls={
         "equal distances, equal shares": 0,
@@ -1238,7 +1251,7 @@ place_claim = Trained(
     },
     tol=0.05,
     because="what is missing in the logarithm; bound set after measuring",
-    measure=at_least(3, thirds[:, 2] / thirds[:, 0]),
+    measure=at_least(2.5, typical(thirds[:, 2] / thirds[:, 0])),
     scale=lambda v, e: v * (1 - 900 * abs(e)),
 )
 check(place_claim)
@@ -1248,8 +1261,8 @@ r"""
 The second finding is a warning. By distance alone the two outer gaps should be alike;
 the law is symmetric about 3. The nets see $x$ itself, as the paper's do, and 0 is not
 the middle of these data. We take this for the reason, but have not
-tested it. One net's wide gap has nearly as much as its first narrow one. So "nearest modes only" is about an average, and
-a comparison between distances must not be one between places.
+tested it. One net's wide gap has nearly as much as its first narrow one. So
+"nearest modes only" is about an average, and a comparison between distances must not be one between places.
 
 ## Break it
 
@@ -1266,8 +1279,9 @@ fails.
 - Forty small nets on two laws on the line, trained for minutes. The share's order of
 magnitude belongs to them. What carries over is the way of asking, and the law from
 slopes, which holds for whatever net one has.
-- Most numbers in the claims, and their tolerances, were chosen after looking at these same
-nets. They describe them. They were not tested on others.
+- Most numbers in the claims, and their tolerances, were chosen after looking at these
+nets and at forty more, of five other seeds, that do not ship. A first version had looked at
+these only, net by net: eight of its claims failed for the others.
 - Nothing here says that data never matter: 1000 points in three modes are many. It says
 that from 1000 to 50,000 nothing is seen that exceeds the spread of seeds.
 - The effect of width was looked at with a fixed number of steps and one rate, and that
@@ -1511,17 +1525,17 @@ attempt(repair_exercise, repair)
 
 # %% [markdown]
 r"""
-**5.** *A new control.* The claim `nets/points` cannot reject $1/\sqrt N$, because it asks
-for three spreads. Find a measurement that can: another number than the share that is
-less noisy from seed to seed (the slopes? their integral?), for which a share seven times
-as large would mean a change far beyond the spread. Write it as a claim with that control.
+**5.** *A new control.* The claim `nets/points` cannot reject $N^{-1/4}$, a factor of 2.7.
+Find a measurement that can: another number than the share that is less noisy from seed to
+seed (the slopes? their integral?), for which a share 2.7 times as large would mean a
+change far beyond the spread. Write it as a claim with that control.
 
 ## Summary
 
 | question | answer, modes at 1, 2, 3 | claim |
 |---|---|---|
 | solver or score? | with the exact score next to nothing is left; of a good net's share with DDIM a third is the solver's | `nets/solver`, `nets/part` |
-| 1000 for 50,000 points | undecided, less than 2.5 times | `nets/points` |
+| 1000 for 50,000 points | undecided, less than twice | `nets/points` |
 | 1500 for 20,000 steps | about 170 times more | `nets/time` |
 | width 16, 128 for 64 | undecided; 128 within a factor of 2 | `nets/width`, `nets/decided` |
 | asked for $x_0$ | five times more, from levels below 0.5 | `nets/target`, `nets/chimera` |

@@ -10,7 +10,7 @@ interrupt, and measures it again.
 from ..learning import Model, Regressor
 from .columns import COLUMNS
 from .digits import DIGITS
-from .modes import ALL as MODES
+from .modes import MODES
 from .moons import MOONS
 from .pairs import PAIRS4, PAIRS64
 from .recipe import Recipe

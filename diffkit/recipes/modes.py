@@ -128,7 +128,7 @@ def _recipe(
 
 
 THREE = line(1.0, 2.0, 3.0)
-ALL = (
+MODES = (
     _recipe("modes", "three modes on the line, five nets", 0.01, THREE),
     _recipe("modes-few", "from 1,000 points", 0.01, THREE, points=1000),
     _recipe("modes-early", "1,500 steps", 0.05, THREE, fit={"steps": 1500}),
