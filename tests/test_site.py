@@ -95,6 +95,32 @@ def test_no_site_is_an_error(tmp_path: Path):
         site.faults(tmp_path)
 
 
+EQUATIONS = """# A page
+
+$$ a = b $$ (eq-one)
+
+By [the *first* line](#eq-one), and by [](#eq-one).
+"""
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_links_to_equations_keep_their_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+):
+    from sphinx.application import Sphinx
+
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    (tmp_path / "index.md").write_text(EQUATIONS)
+    used = ["myst_parser"] + kept * ["equations"]
+    options = {"extensions": used, "myst_enable_extensions": ["dollarmath"]}
+    places = (tmp_path, None, tmp_path / "out", tmp_path / "tree")
+    Sphinx(*places, "html", options, status=None, warning=None).build()
+    page = (tmp_path / "out" / "index.html").read_text()
+    links = re.findall(r'href="#equation-eq-one">(.*?)</a>', page)
+    plain = [re.sub("<.*?>", "", text) for text in links]
+    assert plain == ["the first line" if kept else "(1)", "(1)"]
+
+
 def keys() -> list[str]:
     """The keys of all bibliography entries."""
     text = "".join(p.read_text() for p in sorted(ROOT.glob("book/references/*.bib")))

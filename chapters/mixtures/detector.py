@@ -1506,8 +1506,8 @@ slope_claim = Claim(
     id="detector/slope",
     says=r"On five nearly right nets the slope $D'(y, \sigma_*)$ at the end "
     r"of the run, $\sigma_* = 0.1$, puts all but one in a thousand pairs of "
-    r"a hallucination and a good sample in the right order, for DDPM's samples "
-    r"and for DDIM's.",
+    r"a hallucination and a good sample in the right order, for DDPM's "
+    r"samples and for DDIM's.",
     papers=("024",),
     kind="trained",
     formula=lambda D, y, r: slope_at(D, y),

@@ -161,9 +161,11 @@ $s > 0$ and write $v = s^2 + \sigma^2$. Given the mode, $x_0$ has mean
 $\pm\mu + \frac{s^2}{v}(x \mp \mu)$, so averaging over the mode
 
 $$
-D(x, \sigma) = \frac{s^2 x + \sigma^2 \mu \tanh(\mu x / v)}{v} , \qquad
+\begin{gathered}
+D(x, \sigma) = \frac{s^2 x + \sigma^2 \mu \tanh(\mu x / v)}{v} , \\
 L_*(\sigma) = \frac{\partial D}{\partial x}(0) =
 \frac{s^2 + \mu^2}{v} - \frac{s^2 \mu^2}{v^2} .
+\end{gathered}
 $$ (eq-slope-wide)
 
 (The slope at zero is $s^2/v + \sigma^2\mu^2/v^2$; put $\sigma^2 = v - s^2$.) As a
@@ -1309,7 +1311,7 @@ check(width_claim)
 r"""
 ## Does noise help?
 
-The [reverse family](../gaussian/reverse.ipynb#eq-reverse-family) on this path has
+The [reverse family](../gaussian/reverse.ipynb) on this path has
 $f = 0$, $h^2 = 2\sigma$ and the score $(D - x)/\sigma^2$:
 
 $$
