@@ -1568,6 +1568,7 @@ valley_claim = Claim(
 )
 check(valley_claim)
 
+
 # %%
 def short_of_half(f, seeds):
     """What a score lacks to add one half to the AUC of the variance."""
@@ -1579,8 +1580,8 @@ def short_of_half(f, seeds):
 # %% tags=["hide-input"]
 unripe_claim = Claim(
     id="detector/slope-early",
-    says=r"On the under-trained nets the slope at the end adds more than 0.15 "
-    r"to the AUC of the variance, for each of five nets.",
+    says=r"On the under-trained nets the slope at the end adds more than "
+    r"0.15 to the AUC of the variance, for each of five nets.",
     papers=("024",),
     kind="trained",
     formula=lambda D, y, r: slope_at(D, y),

@@ -1078,7 +1078,8 @@ def ddpm_share(n, posterior):
 
 # %% mystnb={"figure": {"caption": "The share in the gap of the pair against the number of evaluations of the exact score: DDIM, the second-order 2M, and DDPM with both variances. Dotted: the law's own share.", "name": "fig-gap-steps"}, "image": {"alt": "Four falling curves on logarithmic axes, nearly straight. From ten evaluations on DDIM is highest; at forty 2M is below it, DDPM with the forward variance lower, and with the posterior variance lowest. A dotted line far below marks the law's own share."}}
 figure, axes = figures.canvas("With noise the share falls faster")
-shades, ns = figures.time_colours(2), (6, 10, 20, 40)
+ns = (6, 10, 20, 40)
+shades = figures.LEARNED, figures.time_colours(2)[1]
 axes.axhline(laws.mass(pair, -0.4, 0.4), color=figures.EXACT, lw=1, ls=":")
 many = (4, 6, 10, 20, 40)
 curves = [("DDIM", many, share_by_brent, figures.EXACT)]

@@ -1180,12 +1180,13 @@ figure, ax = figures.canvas(
     "Only a bound on the slope of the guess itself lets go", height=3.2
 )
 lows = torch.logspace(-0.5, -3, 60, dtype=torch.float64).tolist()
-colours = (figures.LEARNED, *figures.time_colours(4))
+green = figures.time_colours(4)[1:]
+colours = (figures.LEARNED, figures.SECOND, *green)
 for name, c in zip(targets, colours, strict=True):
     curve = tensor([float(kept(name, s)) for s in lows])
     ax.plot(lows, curve, color=c, lw=2.2 if name == "x0" else 1.6)
     text = "$x_0$" if name == "x0" else name
-    nudge = {"noise": 0.8, "v": 1.15}.get(name, 1.0)
+    nudge = {"noise": 0.7, "v": 1.15}.get(name, 1.0)
     figures.label_line(ax, lows[-1], nudge * curve[-1], text, c)
 ax.set(xscale="log", yscale="log", xlim=(0.3, 1e-3), ylim=(2e-4, 0.4))
 ax.set(xlabel="last noise level $\\sigma_{\\min}$", ylabel="share")
