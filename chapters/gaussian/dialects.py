@@ -421,10 +421,12 @@ $p(x_0 \mid x)\, p(x) \propto p_0(x_0)\, e^{-|x - a x_0|^2 / 2 g^2}$. Expand the
 square and give names to what belongs together:
 
 $$
+\begin{gathered}
 p(x_0 \mid x) = p_0(x_0)\, e^{-a^2 |x_0|^2 / 2 g^2}\;
-e^{\eta \cdot x_0 - \psi(\eta)}, \qquad
+e^{\eta \cdot x_0 - \psi(\eta)}, \\
 \eta = \frac{a}{g^2}\, x, \qquad
 \psi = \log p(x) + \frac{|x|^2}{2 g^2} + \text{const}.
+\end{gathered}
 $$ (eq-dialects-family)
 
 As $x$ varies, this is an **exponential family** with the parameter $\eta$, and
@@ -434,9 +436,11 @@ Gaussian factor makes the integral and all its derivatives converge, for every
 law $p_0$, a finite data set included. So we may differentiate under it:
 
 $$
+\begin{gathered}
 \nabla_\eta \psi = \mathbb E[x_0 \mid x], \qquad
-\nabla_\eta^2 \psi = \operatorname{Cov}[x_0 \mid x], \qquad
+\nabla_\eta^2 \psi = \operatorname{Cov}[x_0 \mid x], \\
 \nabla_\eta^3 \psi = \text{the third cumulant of } x_0 \mid x,
+\end{gathered}
 $$ (eq-dialects-cumulants)
 
 and so on: *the normaliser generates the cumulants*. (First: the derivative of
@@ -582,10 +586,12 @@ $\kappa^2$. In units of the denoiser's loss ($\kappa = g$), and with
 $\ell = \log(a^2/g^2)$, the log-SNR,
 
 $$
+\begin{gathered}
 \frac{|N' - z|^2}{|D' - x_0|^2} = e^{\ell}, \qquad
-\text{score: } \frac{a^2}{g^4}, \qquad
+\text{score: } \frac{a^2}{g^4}, \\
 \text{v: } \frac{(a^2 + g^2)^2}{g^2}, \qquad
 \text{velocity: } \frac{(\dot a g - a \dot g)^2}{g^2} .
+\end{gathered}
 $$ (eq-dialects-weights)
 
 The first depends on $\ell$ alone. On a path with $a^2 + g^2 = 1$ the score has
@@ -711,8 +717,10 @@ $1 - e^{-b}$. A DDPM step of size $b$ multiplies by $\sqrt{1 - b}$ and adds $b$.
 By the series of the root and of the exponential,
 
 $$
-\sqrt{1 - b} - e^{-b/2} = -\frac{b^2}{4} - \frac{b^3}{24} + O(b^4), \qquad
+\begin{gathered}
+\sqrt{1 - b} - e^{-b/2} = -\frac{b^2}{4} - \frac{b^3}{24} + O(b^4), \\
 b - (1 - e^{-b}) = \frac{b^2}{2} - \frac{b^3}{6} + O(b^4) .
+\end{gathered}
 $$ (eq-dialects-ou)
 
 The local error is $O(b^2)$, so over $N$ steps with $\sum b = O(1)$ it is
@@ -1140,9 +1148,12 @@ As $v$ grows, $q_v$ solves the heat equation
 $\partial_v q = \frac12 \Delta q$, because the Gaussian kernel does. Hence
 
 $$
-\frac{d \mathcal H}{dv} = -\int \partial_v q\, (\log q + 1)
-= -\frac12 \int \Delta q\, \log q = \frac12 \int \frac{|\nabla q|^2}{q}
+\begin{aligned}
+\frac{d \mathcal H}{dv} &= -\int \partial_v q\, (\log q + 1)
+= -\frac12 \int \Delta q\, \log q \\
+&= \frac12 \int \frac{|\nabla q|^2}{q}
 = \frac12 J(v), \qquad J = \mathbb E\, |\nabla \log q_v|^2
+\end{aligned}
 $$ (eq-dialects-bruijn)
 
 (mass is kept, so the $1$ drops out; then by parts, where for $v > 0$ the
@@ -1258,9 +1269,11 @@ $h$; here $g$ stays the noise level.) Both densities move with
 [their velocities](../start/notation.ipynb),
 
 $$
+\begin{gathered}
 \partial_t p = -\nabla \cdot (p\, u_p), \qquad
-u_p = f x - \frac{h^2}{2} \nabla \log p, \qquad
+u_p = f x - \frac{h^2}{2} \nabla \log p, \\
 u_p - u_q = -\frac{h^2}{2} \left( \nabla \log p - \nabla \log q \right),
+\end{gathered}
 $$ (eq-dialects-two)
 
 and likewise for $q$. Assume that $p$, $q$ are positive and smooth, and that
@@ -1276,8 +1289,8 @@ $$
 &= \int \partial_t p\, \log \frac pq + \int \partial_t p
 - \int \frac pq\, \partial_t q \\
 &= \int p\, u_p \cdot \nabla \log \frac pq + 0
-- \int q\, u_q \cdot \nabla \frac pq
-= \mathbb E_p \Big[ (u_p - u_q) \cdot \nabla \log \frac pq \Big],
+- \int q\, u_q \cdot \nabla \frac pq \\
+&= \mathbb E_p \Big[ (u_p - u_q) \cdot \nabla \log \frac pq \Big],
 \end{aligned}
 $$ (eq-dialects-parts)
 
@@ -1297,7 +1310,7 @@ has three forms:
 
 $$
 \begin{aligned}
-\operatorname{KL}(p_0 \| q_0) - \operatorname{KL}(p_T \| q_T)
+\operatorname{KL}(p_0 \| q_0) &- \operatorname{KL}(p_T \| q_T) \\
 &= \int_0^T \frac{h^2}{2}\, \mathbb E_p |\Delta \text{score}|^2\, dt
 && \text{score matching} \\
 &= \int_0^T \frac{2}{h^2}\, \mathbb E_p |\Delta u|^2\, dt

@@ -245,9 +245,11 @@ weighted by $e^{-|x - x_0|^2/2s^2}$, up to a constant by
 $e^{h y \cdot \eta - h^2 |\eta|^2 / 2}$, so
 
 $$
-D(x) = m + \frac1h \nabla_y \log Z(y), \qquad
+\begin{gathered}
+D(x) = m + \frac1h \nabla_y \log Z(y), \\
 Z(y) = \mathbb E\, e^{h y \cdot \eta - h^2 |\eta|^2/2} \sim \sum_{j \ge 0} \frac{h^j}{j!}\,
 \mathbb E \bigl\langle \mathrm{He}_j(y), \eta^{\otimes j} \bigr\rangle .
+\end{gathered}
 $$ (eq-farfield-z)
 
 This Taylor series in $h$ defines the Hermite tensors $\mathrm{He}_j$: one, $y$,

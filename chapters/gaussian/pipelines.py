@@ -104,13 +104,15 @@ $r_n = \sqrt{1 + \sigma_n^2} = 1/\sqrt{\bar\alpha_n}$, put $x = r_n y_n = x_0 +
 \sigma_n z$. Then
 
 $$
+\begin{gathered}
 D(x, \sigma_n) = \mathbb E[x_0 \mid x] =
 \begin{cases}
 x - \sigma_n F & \texttt{epsilon},\quad F = \mathbb E[z \mid x], \\
 F & \texttt{sample}, \\
 (x / r_n - \sigma_n F) / r_n & \texttt{v\_prediction},
-\end{cases}
-\qquad F = F(x / r_n,\, n).
+\end{cases} \\
+F = F(x / r_n,\, n).
+\end{gathered}
 $$ (eq-pipelines-denoiser)
 
 The first line is $x = D + \sigma_n \mathbb E[z \mid x]$, solved for $D$. In the

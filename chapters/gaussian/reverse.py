@@ -610,8 +610,10 @@ $\frac{d}{dt} \log \det J = \operatorname{tr}(J^{-1} \dot J)
 rate at which a small volume grows. Mass is kept, so density falls as volume grows,
 
 $$
-\frac{d}{dt} \log p_t(x_t) = -\nabla \cdot u(x_t, t), \qquad
+\begin{gathered}
+\frac{d}{dt} \log p_t(x_t) = -\nabla \cdot u(x_t, t), \\
 \log p_s(x_s) = \log p_T(x_T) + \int_s^T \nabla \cdot u(x_t, t)\, dt ,
+\end{gathered}
 $$ (eq-reverse-instant)
 
 the *instantaneous change of variables* {cite}`grathwohl2019ffjord`. (Painters
@@ -1101,9 +1103,11 @@ variance $V_*$ it multiplies the deviation from the mean by $1 - \eta/V_*$, so a
 variance $v$ becomes
 
 $$
+\begin{gathered}
 v' = \Big(1 - \frac{\eta}{V_*}\Big)^2 v + 2\eta, \qquad
-v_\infty = \frac{V_*}{1 - \eta/(2 V_*)}, \qquad
+v_\infty = \frac{V_*}{1 - \eta/(2 V_*)}, \\
 v' - v_\infty = \Big(1 - \frac{\eta}{V_*}\Big)^2 (v - v_\infty) .
+\end{gathered}
 $$ (eq-reverse-floor)
 
 (Solve $v = v'$: $v\,(2\eta/V_* - \eta^2/V_*^2) = 2\eta$.) So an error shrinks
@@ -1290,8 +1294,10 @@ $p_t(x \mid y) = p_t(x)\, p_t(y \mid x) / p(y)$. The last factor does not depend
 $x$, so
 
 $$
-\nabla \log p_t(x \mid y) = \nabla \log p_t(x) + \nabla \log p_t(y \mid x),
-\qquad p_t(y \mid x) = \mathbb E[\, p(y \mid x_0) \mid x_t = x\,] .
+\begin{gathered}
+\nabla \log p_t(x \mid y) = \nabla \log p_t(x) + \nabla \log p_t(y \mid x), \\
+p_t(y \mid x) = \mathbb E[\, p(y \mid x_0) \mid x_t = x\,] .
+\end{gathered}
 $$ (eq-reverse-class)
 
 The second formula holds because $y$ and $x_t$ are independent given $x_0$. It says

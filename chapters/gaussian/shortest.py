@@ -782,9 +782,11 @@ w}$ as the clock. Then $c_k = (1 + e^{u + x_k})/(1 + e^u)$ with $x_k = \log
 \lambda_k$, and with the logistic function $\sigma(u) = 1/(1 + e^{-u})$
 
 $$
-\frac{d \log c_k}{du} = \sigma(u + x_k) - \sigma(u), \qquad
+\begin{gathered}
+\frac{d \log c_k}{du} = \sigma(u + x_k) - \sigma(u), \\
 L_{\text{iso}} = \int_{-\infty}^{\infty} \Bigl( \tfrac12 \sum_k
 \bigl( \sigma(u + x_k) - \sigma(u) \bigr)^2 \Bigr)^{1/2} du .
+\end{gathered}
 $$ (eq-shortest-iso)
 
 The schedule has dropped out: a length does not know the clock. What is left is one

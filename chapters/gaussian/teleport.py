@@ -499,9 +499,11 @@ $\sigma_T = \infty$; the next section lets them start at one finite point. Let
 $W = x_0 - \mu$ have a finite fifth moment. Since $x_\sigma = \mu + W + \sigma z$,
 
 $$
+\begin{gathered}
 F_\sigma(\mu + \sigma y) = \mathbb E\, \Phi(y - W/\sigma)
-= \sum_{n=0}^{4} \frac{(-1)^n \mathbb E W^n}{n!\, \sigma^n} \Phi^{(n)}(y) + R,
-\quad |R| \le \frac{\mathbb E |W|^5}{120\, \sigma^5} \max |\Phi^{(5)}|,
+= \sum_{n=0}^{4} \frac{(-1)^n \mathbb E W^n}{n!\, \sigma^n} \Phi^{(n)}(y) + R, \\
+|R| \le \frac{\mathbb E |W|^5}{120\, \sigma^5} \max |\Phi^{(5)}|,
+\end{gathered}
 $$ (eq-teleport-taylor)
 
 by Taylor's formula, with no approximation besides. The derivatives are
