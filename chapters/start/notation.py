@@ -87,14 +87,14 @@ the first column is where the derivation starts, and the claim follows it.
 
 | dialect | data at | noised point | the network gives | in our letters |
 |---|---|---|---|---|
-| DDPM {cite}`ho2020ddpm`, [eq](#eq-notation-ddpm) | $n = 0$ | $\sqrt{\bar\alpha_n}\, x_0 + \sqrt{1 - \bar\alpha_n}\, \epsilon$ | $\epsilon$ | $N$, with $a^2 = \bar\alpha_n$ |
-| score SDE {cite}`song2021sde`, [eq](#eq-notation-sde) | $t = 0$ | $dx = -\frac12 \beta x\, dt + \sqrt\beta\, dW$ | score | score, $a^2 = e^{-\int \beta}$ |
-| Painters {cite}`wang2023painters`, [eq](#eq-notation-sde) | $t = 0$ | $dx = -\beta x\, dt + \sqrt{2 \beta}\, dW$ | score | score, $a^2 = e^{-2 \int \beta}$ |
-| EDM {cite}`karras2022edm`, [eq](#eq-notation-same-world) | $\sigma = 0$ | $x_0 + \sigma n$ | $D(x; \sigma)$ | $D$ at the point $x / a$ and $\sigma = g / a$ |
-| flow matching {cite}`lipman2023flow,liu2023rectified`, [eq](#eq-notation-fm) | $\tau = 1$ | $(1 - \tau)\, z + \tau\, x_0$ | $x_0 - z$ | $-u$ at $t = 1 - \tau$ |
-| interpolants {cite}`albergo2023interpolants`, [eq](#eq-notation-os) | $t = 1$ | $\alpha z + \beta x_1$ | $b$ or $\eta$ | $-u$ or $N$ at $1 - t$ |
-| v-prediction {cite}`salimans2022distillation`, [eq](#eq-notation-v) | $t = 0$ | $\alpha x_0 + \sigma \epsilon$ | $\alpha \epsilon - \sigma x_0$ | $a N - g D$ |
-| guidance {cite}`ho2022guidance`, [eq](#eq-notation-guidance) | | | $(1 + w)\, \epsilon_c - w\, \epsilon$ | scale $s = 1 + w$ |
+| DDPM {cite}`ho2020ddpm`, [equation](#eq-notation-ddpm) | $n = 0$ | $\sqrt{\bar\alpha_n}\, x_0 + \sqrt{1 - \bar\alpha_n}\, \epsilon$ | $\epsilon$ | $N$, with $a^2 = \bar\alpha_n$ |
+| score SDE {cite}`song2021sde`, [equation](#eq-notation-sde) | $t = 0$ | $dx = -\frac12 \beta x\, dt + \sqrt\beta\, dW$ | score | score, $a^2 = e^{-\int \beta}$ |
+| Painters {cite}`wang2023painters`, [equation](#eq-notation-sde) | $t = 0$ | $dx = -\beta x\, dt + \sqrt{2 \beta}\, dW$ | score | score, $a^2 = e^{-2 \int \beta}$ |
+| EDM {cite}`karras2022edm`, [equation](#eq-notation-same-world) | $\sigma = 0$ | $x_0 + \sigma n$ | $D(x; \sigma)$ | $D$ at the point $x / a$ and $\sigma = g / a$ |
+| flow matching {cite}`lipman2023flow,liu2023rectified`, [equation](#eq-notation-fm) | $\tau = 1$ | $(1 - \tau)\, z + \tau\, x_0$ | $x_0 - z$ | $-u$ at $t = 1 - \tau$ |
+| interpolants {cite}`albergo2023interpolants`, [equation](#eq-notation-os) | $t = 1$ | $\alpha z + \beta x_1$ | $b$ or $\eta$ | $-u$ or $N$ at $1 - t$ |
+| v-prediction {cite}`salimans2022distillation`, [equation](#eq-notation-v) | $t = 0$ | $\alpha x_0 + \sigma \epsilon$ | $\alpha \epsilon - \sigma x_0$ | $a N - g D$ |
+| guidance {cite}`ho2022guidance`, [equation](#eq-notation-guidance) | | | $(1 + w)\, \epsilon_c - w\, \epsilon$ | scale $s = 1 + w$ |
 
 Most accidents come from letters that mean different things:
 
