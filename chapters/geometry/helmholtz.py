@@ -1082,7 +1082,8 @@ $$ (eq-helmholtz-pair-form)
 
 The function $F$ may differ from one connected piece of a level line to the next: around
 each mode there may be its own. Nothing is said of $\nabla \cdot s$: for
-$p = \mathcal N(0, I)$ and $r = Jx$ it is $-2$.
+$p = \mathcal N(0, I)$ and $r = Jx$ it is $-2$. What gauges
+do to a model is the matter of [the next chapter](gauges.ipynb).
 
 First three dimensions, with a density $p$ and three entries of $B$ that are unknown
 functions:
@@ -1460,6 +1461,7 @@ r"""
 | all $d$ | $r = B s + \nabla \cdot B$ | `fields.gauge` |
 | asymmetry | measures no harm | `fields.asymmetry` |
 
-**Where next.** [The residual](residual.ipynb) asks how an error shows in the equation of
+**Where next.** [Gauges](gauges.ipynb) asks what a gauge does to paths, likelihoods and
+solvers; [the residual](residual.ipynb) asks how an error shows in the equation of
 Fokker and Planck.
 """

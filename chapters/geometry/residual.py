@@ -15,7 +15,7 @@ law. With a learned one they do not. How far apart are they, which is nearer to 
 data, and can one see it in the field alone, without a sample?
 
 - **You need** the [Fokker-Planck equation](../gaussian/reverse.ipynb),
-[gauges](helmholtz.ipynb), and [how to read a claim](../start/reading.ipynb).
+[gauges](gauges.ipynb), and [how to read a claim](../start/reading.ipynb).
 - **You get** the equation that every score obeys, what its residual knows and what
 it does not, the gap to first order in the error for every data law, and the noise
 level above which the diffusion forgives more than the flow.
@@ -710,7 +710,7 @@ $$ (eq-residual-matrix)
 
 with $K^\top K$, not $K^2$. The exact score of $\mathcal N(0, \Sigma)$ has
 $K = C^{-1}$, $C = \Sigma + \tau I$. Add the gauge $A s$ with constant
-$A^\top = -A$, [harmless for every marginal](helmholtz.ipynb) {cite}`horvat2024gauge`: $K = (I + A)\, C^{-1}$.
+$A^\top = -A$, [harmless for every marginal](gauges.ipynb) {cite}`horvat2024gauge`: $K = (I + A)\, C^{-1}$.
 Now $K' = -(I + A)\, C^{-2}$ and $K^\top K = C^{-1} (I - A^2)\, C^{-1}$, so
 
 $$
@@ -1800,7 +1800,8 @@ r"""
 | any law, small error | posterior mean for the SDE, half the flow map for the flow |
 | gauge $A s$ | no gap; residual $(A C^{-2} + C^{-1} A^2 C^{-1})\, x$ |
 
-**Where next.** [Every field](helmholtz.ipynb) has the split of any error into a
-gradient and a gauge, and [the price of an error in nats](../interpolants/noise.ipynb) the same two processes in
+**Where next.** [Gauges](gauges.ipynb) has the errors that move no law,
+[every field](helmholtz.ipynb) the split of any error into a gradient and a gauge, and
+[the price of an error in nats](../interpolants/noise.ipynb) the same two processes in
 another currency.
 """
