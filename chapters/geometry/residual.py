@@ -195,7 +195,7 @@ score_claim = Claim(
     kind="exact",
     formula=planck(),
     controls=score_slips,
-    tol=1e-11,
+    tol=1e-13,
     because="float64; three nested derivatives of a mixture",
     truth=turning,
 )
@@ -692,7 +692,7 @@ source_claim = Claim(
     kind="exact",
     formula=source(),
     controls=source_slips,
-    tol=1e-10,
+    tol=1e-12,
     because="float64; three nested derivatives of a quotient",
     truth=rate(mismatch, stage, clock),
 )
@@ -778,8 +778,8 @@ linear_claim = Claim(
         "half of it": quadratic(Kt.mT @ Kt / 2),
         "the sign": quadratic(-Kt.mT @ Kt),
     },
-    tol=1e-12,
-    because="float64, second derivatives of a quadratic form",
+    tol=1e-14,
+    because="float64, derivatives of a quadratic form",
     truth=residual(skewed, some, when),
 )
 check(linear_claim)
@@ -857,7 +857,7 @@ harmless_claim = Claim(
         "$A x$ for $A s$": lambda C: np.linalg.inv(C) + turn,
         "one half of $A$ only": added(np.triu(turn)),
     },
-    tol=1e-9,
+    tol=1e-11,
     because="an ODE solver at relative tolerance 1e-11",
     measure=covariances,
     scale=lambda K, e: lambda C: K(C) * (1 + e),

@@ -1241,8 +1241,8 @@ mass_claim = Claim(
     kind="exact",
     formula=corner,
     controls=mass_slips,
-    tol=9e-5,
-    because="the mass beyond the middle between two modes is below 2e-5",
+    tol=1e-7,
+    because="the mass beyond the middle between two modes is about 1e-9",
     at=shares,
     truth=feeding,
 )

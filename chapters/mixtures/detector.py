@@ -276,7 +276,7 @@ martingale_claim = Claim(
     kind="exact",
     formula=lambda: by_steps(lambda u: u * (1 - u)),
     controls=martingale_slips,
-    tol=1e-10,
+    tol=1e-12,
     because="quadrature in float64 with 1,760 and 256 nodes",
     truth=joint_variance,
 )
@@ -814,7 +814,7 @@ blind_claim = Claim(
     kind="exact",
     formula=at_thresholds(caught_share),
     controls=blind_slips,
-    tol=1e-8,
+    tol=1e-10,
     because="adaptive steps at 1e-11",
     truth=functools.cache(at_thresholds(caught_by_runs)),
 )

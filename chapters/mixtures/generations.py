@@ -285,7 +285,7 @@ drift_claim = Claim(
     kind="exact",
     formula=steps_of(mu, tau),
     controls=drift_slips,
-    tol=1e-8,
+    tol=1e-10,
     because="adaptive quadrature",
     truth=step_truth,
 )
@@ -331,8 +331,8 @@ bessel_claim = Claim(
     kind="exact",
     formula=survival(lambda t: 2 * t**0.5 * special.k1(2 * t**0.5)),
     controls=bessel_slips,
-    tol=1e-8,
-    because="adaptive quadrature",
+    tol=1e-11,
+    because="adaptive quadrature of a smooth integrand",
     truth=survival(two_steps),
 )
 check(bessel_claim)
@@ -1373,7 +1373,7 @@ ridge_claim = Claim(
     kind="exact",
     formula=lambda: reply(learn(pupils, 0.3), 0.3, exam),
     controls=ridge_slips,
-    tol=1e-7,
+    tol=1e-9,
     because="normal equations in float64 with a penalty of 1e-6",
     truth=dense_truth,
 )

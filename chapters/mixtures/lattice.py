@@ -251,7 +251,7 @@ lines_claim = Claim(
     kind="exact",
     formula=by_lines(),
     controls=lines_slips,
-    tol=1e-10,
+    tol=1e-12,
     because="float64; between modes a run magnifies rounding a thousandfold",
     at=(starts,),
     truth=in_plane,
@@ -464,7 +464,7 @@ slopes_claim = Claim(
     kind="exact",
     formula=slopes,
     controls=slopes_slips,
-    tol=1e-12,
+    tol=1e-14,
     because="float64; the other modes weigh less than e^(-40)",
     at=(levels,),
     truth=by_autograd,
@@ -473,82 +473,13 @@ check(slopes_claim)
 
 # %% [markdown]
 r"""
-At high noise $p_\sigma$ has a single maximum, at low noise 25. When do they appear?
-On the line a maximum and a minimum are born together where
-
-$$
-\ell_\sigma'(x) = \ell_\sigma''(x) = 0 ,
-$$ (eq-lattice-birth)
-
-two equations for $x$ and $\sigma$. Five modes have two solutions (and their mirror
-images): first the modes at $\pm 1$ get maxima of their own, later those at $\pm 2$,
-which have neighbours on one side only. In the plane maxima are pairs of maxima. So there
-are one, then nine, then 25, in two flights, and diagonal neighbours part *at the same
-level* as nearest ones. Two modes at the distance $\Delta$ alone part at
-$\sigma^2 = \Delta^2/4 - s^2$, which would be a higher level for a diagonal.
+At high noise $p_\sigma$ has a single maximum, at low noise 25, and in between nine
+([derived](deciding.ipynb), claim `deciding/lattice`): on the line the modes at $\pm 1$
+get maxima of their own before those at $\pm 2$, and in the plane maxima are pairs of
+maxima. So diagonal neighbours part *at the same level* as nearest ones. Two modes at
+the distance $\Delta$ alone would part at $\sigma^2 = \Delta^2/4 - s^2$, a higher level
+for a diagonal.
 """
-
-
-# %%
-def births(guesses=((0.64, 0.4), (1.64, 0.235))):
-    """The levels at which l' = l'' = 0."""
-
-    def both(z):
-        off_x = z[0] - spots.numpy()
-        bell = stats.norm.pdf(off_x, scale=z[1] ** 0.5)
-        return (off_x * bell).sum(), ((off_x**2 / z[1] - 1) * bell).sum()
-
-    v = [optimize.fsolve(both, z, xtol=1e-13)[1] for z in guesses]
-    return tensor(v).sub(s**2).sqrt()
-
-
-# %%
-fine = even(0.05, 2.5, 20001).unsqueeze(1)
-
-
-def maxima(sigma):
-    """Maxima of the line's density at x > 0.05, by signs of its score."""
-    up = (thread.score(fine, sigma)[:, 0] > 0).long()
-    return int((up.diff() == -1).sum())
-
-
-def by_counting():
-    """The levels below which there are one and two of them."""
-    out = []
-    for wanted in (1, 2):
-        low, high = 0.3, 0.9
-        for _ in range(22):
-            mid = (low + high) / 2
-            low, high = (mid, high) if maxima(mid) >= wanted else (low, mid)
-        out.append(low)
-    return tensor(out)
-
-
-# %% tags=["hide-input"]
-alone = tensor([1 / 4 - s**2, 1 / 4 - s**2]).sqrt()
-flights_slips = {
-    "each pair of nearest modes alone": alone,
-    "each pair of diagonal modes alone": (alone**2 + 1 / 4).sqrt(),
-    "all modes at once": births()[:1].expand(2),
-}
-
-# %% tags=["hide-input"]
-flights_claim = Claim(
-    id="lattice/flights",
-    says=r"$p_\sigma$ of the lattice has 1, then 9, then 25 maxima as "
-    r"$\sigma$ falls; they appear at the two levels where $\ell_\sigma' = "
-    r"\ell_\sigma'' = 0$, for diagonal neighbours at the same levels as for "
-    "nearest ones.",
-    papers=("024",),
-    kind="exact",
-    formula=births(),
-    controls=flights_slips,
-    tol=1e-5,
-    because="counted on a grid of step 1e-4, where a new pair moves like a "
-    "root",
-    truth=by_counting(),
-)
-check(flights_claim)
 
 # %% [markdown]
 r"""
