@@ -24,6 +24,7 @@ __all__ = [
     "recipes",
     "shapes",
     "solvers",
+    "surfaces",
     "tables",
     "worlds",
 ]

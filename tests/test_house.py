@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "figures": "",
     "data": "",
     "laws": "",
+    "surfaces": "data",
     "paths": "",
     "discrete": "",
     "groups": "",
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "chains": "paths laws tables fields",
     "information": "worlds laws",
     "learning": "paths fields",
-    "recipes": "learning laws data paths worlds",
+    "recipes": "learning laws data paths surfaces worlds",
 }
 LATE = {
     "matplotlib",

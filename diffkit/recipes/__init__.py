@@ -9,14 +9,23 @@ interrupt, and measures it again.
 
 from ..learning import Model, Regressor
 from .columns import COLUMNS
+from .conservative import CONSERVATIVE
 from .digits import DIGITS
 from .modes import MODES
 from .moons import MOONS
 from .pairs import PAIRS4, PAIRS64
+from .penalties import PENALTIES
 from .recipe import Recipe
 
 RECIPES = {
-    recipe.name: recipe for recipe in (MOONS, DIGITS, PAIRS4, PAIRS64, *MODES, *COLUMNS)
+    recipe.name: recipe
+    for recipe in (
+        *(MOONS, DIGITS, PAIRS4, PAIRS64),
+        *MODES,
+        *COLUMNS,
+        *CONSERVATIVE,
+        *PENALTIES,
+    )
 }
 __all__ = ["RECIPES", "Recipe", "find", "load"]
 
