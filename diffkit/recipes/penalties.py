@@ -113,7 +113,9 @@ def score_jet(model: Model, x: Tensor, tau: Tensor) -> Jet:
     ticks = (1 / (tau + f2) - f2 / (1 + f2 * tau)) / 8  # du/dtau
     F = jet(model.net, z, u)
     dt = k * (F.dt * ticks - F.dx * z / (2 * r2)) - k * F.value * (1 / tau + 1 / r2) / 2
-    return Jet(k * F.value - z / r, k * F.dx / r - 1 / r2, k * F.dxx / r2, dt + z / r**3)
+    return Jet(
+        k * F.value - z / r, k * F.dx / r - 1 / r2, k * F.dxx / r2, dt + z / r**3
+    )
 
 
 WAYS = {"whole": (0.5, 1.0), "half": (0.5, 0.5), "twice": (1.0, 2.0)}
