@@ -802,26 +802,9 @@ $D^\top P D\, \varphi = D^\top P f$: the normal equations of least squares, so t
 **on the grid [the split](#eq-helmholtz-split) is exact**, for every $n$. Only how far the
 grid is from the plane depends on $n$. The difference quotient is off by a multiple of
 $h^2$ in the middle of a face, and we expect the order two. The constants are in the
-kernel of $D$; we set $\varphi = 0$ in one cell.
+kernel of $D$; we set $\varphi = 0$ in one cell. `fields.Splitter` sets the system up
+and factors its matrix; the rule for the weights is ours, so that wrong ones can be tried.
 """
-
-
-# %% tags=["setup"]
-def faces(n):
-    """The middles of the inner faces, across x_1 and then x_2; D; h."""
-    cells, h = grid(n)
-    shift = h / 2 * torch.eye(2, dtype=torch.float64)
-    middles = [cells[:-1] + shift[0], cells[:, :-1] + shift[1]]
-    step = scipy.sparse.diags([-1.0, 1.0], [0, 1], (n - 1, n)) / h
-    eye = scipy.sparse.eye(n)
-    D = [scipy.sparse.kron(step, eye), scipy.sparse.kron(eye, step)]
-    return [x.reshape(-1, 2) for x in middles], scipy.sparse.vstack(D), h
-
-
-def across(field, middles):
-    """The component of a field across every face."""
-    parts = [field(x)[:, i] for i, x in enumerate(middles)]
-    return torch.cat(parts).numpy()
 
 
 # %% tags=["setup"]
@@ -831,22 +814,14 @@ def middle(x, h):
 
 
 @functools.cache
-def matrix(n, rule=middle):
-    """The faces, D, the weights P, and the solver of D' P D."""
-    middles, D, h = faces(n)
-    P = torch.cat([rule(x, h) for x in middles]).numpy()
-    inner = D.tocsc()[:, np.arange(n * n) != n * n // 2 + n // 2]
-    A = (inner.T @ scipy.sparse.diags(P) @ inner).tocsc()
-    return middles, inner, P, scipy.sparse.linalg.splu(A, "MMD_AT_PLUS_A")
+def splitter(n, rule=middle):
+    """The grid with a rule for the weights, its matrix factored once."""
+    return fields.Splitter(now.log_prob, n, R, rule)
 
 
-# %% tags=["setup"]
 def split(field, n, rule=middle):
     """The gradient part and the gauge part across the faces of the grid."""
-    middles, D, P, solver = matrix(n, rule)
-    f = across(field, middles)
-    gradient = D @ solver.solve(D.T @ (P * f))
-    return gradient, f - gradient
+    return splitter(n, rule).split(field)
 
 
 # %% [markdown]
@@ -875,11 +850,10 @@ def known(x):
 # %%
 def grid_error(n, rule):
     """How far the gradient part is from the known one, in L2(p)."""
-    middles, _, _, _ = matrix(n, rule)
-    P = np.concatenate([middle(x, 0.0).numpy() for x in middles])
-    want = across(slope_of_sine, middles)
-    off = split(known, n, rule)[0] - want
-    return float(np.sqrt((P * off**2).sum() / (P * want**2).sum()))
+    exact = splitter(n)
+    want = exact.across(slope_of_sine)
+    off = split(known, n, rule).gradient - want
+    return float((exact.power(off) / exact.power(want)).sqrt())
 
 
 def order_missed(rule):
@@ -929,10 +903,8 @@ which shares neither faces nor matrix with the other route. More bells can only 
 # %%
 def on_grid(n, rule=middle):
     """The share of the gradient on one grid."""
-    middles, _, _, _ = matrix(n, rule)
-    P = np.concatenate([middle(x, 0.0).numpy() for x in middles])
-    part, f = split(arbitrary, n, rule)[0], across(arbitrary, middles)
-    return (P * part**2).sum() / (P * f**2).sum()
+    exact, parts = splitter(n), split(arbitrary, n, rule)
+    return exact.power(parts.gradient) / exact.power(sum(parts))
 
 
 def harmful(rule=middle):
@@ -1006,7 +978,7 @@ The two parts, to be seen. Look at whether the arrows run in loops:
 # %% tags=["hide-input"]
 def in_cells(flux, n):
     """Components across faces as vectors in inner cells, (2, n-2, n-2)."""
-    u, v = np.split(flux, 2)
+    u, v = np.split(flux.numpy(), 2)
     u, v = u.reshape(n - 1, n), v.reshape(n, n - 1)
     u, v = (u[1:] + u[:-1])[:, 1:-1], (v[:, 1:] + v[:, :-1])[1:-1]
     return np.stack([u, v]) / 2
@@ -1186,25 +1158,27 @@ found separately must add up to the field.
 
 
 # %%
+error = splitter(48).across(arbitrary)
+
+
 def stream(n):
     """Least squares on fields J grad psi / p: the gauge part across faces."""
-    middles, _, P, _ = matrix(n)
+    P, f = (u.numpy() for u in (splitter(n).weights, error))
     step = scipy.sparse.diags([-1.0, 1.0], [0, 1], (n, n + 1)).tocsc()
     step, eye = step[:, 1:-1], scipy.sparse.eye(n - 1)
     turn = [-scipy.sparse.kron(eye, step), scipy.sparse.kron(step, eye)]
     G = scipy.sparse.vstack(turn).tocsc()
     A = (G.T @ scipy.sparse.diags(1 / P) @ G).tocsc()
-    b = G.T @ across(arbitrary, middles)
+    b = G.T @ f
     return G @ scipy.sparse.linalg.spsolve(A, b, "MMD_AT_PLUS_A") / P
 
 
 def flux(part):
     """Across all faces, times the root of the density."""
-    return torch.tensor(part * np.sqrt(matrix(48)[2]))
+    return part * splitter(48).weights.sqrt()
 
 
 # %% tags=["hide-input"]
-error = across(arbitrary, faces(48)[0])
 stream_slips = {
     "the textbook's decomposition": flux(
         split(arbitrary, 48, rule_slips[plain])[1]
@@ -1229,7 +1203,7 @@ stream_claim = Claim(
     controls=stream_slips,
     tol=1e-11,
     because="two sparse systems in float64, weights over many decades",
-    truth=flux(stream(48)),
+    truth=flux(tensor(stream(48))),
 )
 check(stream_claim)
 
@@ -1454,7 +1428,7 @@ r"""
 | what | formula | in `diffkit` |
 |---|---|---|
 | gauge | $\nabla \cdot r + r \cdot s = 0$ | `fields.gauge_residual` |
-| split | $\nabla\cdot(p \nabla\varphi) = \nabla\cdot(p f)$ | |
+| split | $\nabla\cdot(p \nabla\varphi) = \nabla\cdot(p f)$ | `fields.Splitter` |
 | loss | $\mathbb E_p\lvert\nabla\varphi - s\rvert^2 + \mathbb E_p\lvert r\rvert^2$ | |
 | Gaussian | $SC + CS = MC + CM^\top$ | |
 | its gauge | $\sum_{i<j} (M_{ij} - M_{ji})^2 \frac{\lambda_i \lambda_j}{\lambda_i + \lambda_j}$ | |

@@ -15,7 +15,8 @@ connected region) exactly where J = J'.
 
 **Gauges.** r changes no marginal law of a process with density p_t if
 div(p_t r) = 0, that is div r + r . score = 0: `gauge` builds such fields exactly,
-`gauge_residual` measures the left side.
+`gauge_residual` measures the left side. In the plane a `Splitter` finds both parts of
+any field, the gradient and the gauge.
 
 **Pipelines.** `pipeline` makes such a field of a pixel model in the format of
 diffusers: the denoiser on the path of EDM, at the noise levels that the model knows.
@@ -38,13 +39,18 @@ from .combinators import (
 )
 from .derivatives import asymmetry, curl, divergence, hutchinson, jacobian
 from .field import Field, value
+from .frames import Frame
 from .gauges import gauge, gauge_residual
 from .pipelines import Pipeline, pipeline
+from .splits import Parts, Splitter
 from .targets import convert
 
 __all__ = [
     "Field",
+    "Frame",
+    "Parts",
     "Pipeline",
+    "Splitter",
     "asymmetry",
     "cached",
     "cast",

@@ -15,6 +15,7 @@ from .diffusions import diffusion
 from .exponentials import adams_bashforth, exponential, exponential_sde
 from .grids import by_angle, by_nsr, by_rho, steps, to_data, uniform
 from .multistep import deis, dpmpp, dpmpp_sde
+from .recommended import recommended
 from .singlestep import dpm_solver, dpmpp_2s
 from .stochastic import (
     edm,
@@ -96,6 +97,7 @@ __all__ = [
     "midpoint",
     "ralston",
     "ralston3",
+    "recommended",
     "reversible_heun",
     "rk4",
     "rk38",
