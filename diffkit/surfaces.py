@@ -68,7 +68,7 @@ class Surface:
         """log density of y + sqrt(v) z at x. v: a number or one per point.
 
         Raises: ValueError for v <= 0, points of another dimension.
-        Checked: tests/test_surfaces.py
+        Checked: dimension/sphere, tests/test_surfaces.py
         """
         u, v = self._seen(x, v)
         w = x - u @ self.frame.mT.to(x)

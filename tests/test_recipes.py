@@ -141,6 +141,6 @@ def test_another_file_is_refused(tmp_path):
 
 
 def test_unknown_nets_are_refused():
-    says = "no net ships as 'cats'; it is one of moons, digits"
+    says = "no net ships as 'cats'; recipes.RECIPES has the names"
     refuses(ValueError, says, lambda: recipes.load("cats"))
     assert laws.moons(16, 0.1).k == moons.world().joint.k

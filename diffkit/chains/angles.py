@@ -24,7 +24,7 @@ def cosines(
     being subtracted. `gain` of `tables.ddim` is this times `flow_factor`: proof in
     the docstring of `chains`. At lam = 0 all angles are pi/2 and nothing is lost.
     Source: song2021ddim; zhang2023deis; li2023autodiffusion.
-    Checked: teleport/cosines, tests/test_chains.py
+    Checked: teleport/cosines, angles/law, angles/inversion, tests/test_chains.py
     """
     c, psi = _coefficients(path, lam, ts)
     dot = c.a[:-1] * c.a[1:] * lam + c.g[:-1] * c.g[1:]
@@ -42,7 +42,7 @@ def coshes(
     x_s = (a_s / a_t) x - (a_s a_t / 2) (nsr_s^2 - nsr_t^2) S. It multiplies y by
     1 - (1 - c^2) / 2 = c (c + 1/c) / 2 with c = e^{eta_s - eta_t}, the flow by c.
     Raises: ValueError where eta is infinite: a = 0, or lam = 0 at noise level 0.
-    Source: zhang2023deis. Checked: tests/test_chains.py
+    Source: zhang2023deis. Checked: angles/cosh, tests/test_chains.py
     """
     c, psi = _coefficients(path, lam, ts)
     if not ((c.a != 0) & (psi > 0)).all():
@@ -61,7 +61,8 @@ def best_cosines(
 
     `tables.by_angle` attains it for one lam; each mode would have a grid of its own.
     1 - Theta^2 / (2 n) + O(n^-2). Raises: ValueError for n < 1.
-    Source: sun2026scheduling, the tangent law. Checked: tests/test_chains.py
+    Source: sun2026scheduling, the tangent law.
+    Checked: angles/equal, angles/expansion, tests/test_chains.py
     """
     if n < 1:
         raise ValueError(f"n is {n}; a grid has at least one step")

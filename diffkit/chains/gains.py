@@ -84,7 +84,7 @@ def response(
     A run on the field F + e ends sum_n R_n e_n further, exactly; independent errors
     of variances v_n add sum_n R_n^2 v_n. Zero where no row uses F_n. Divided by the
     step it tends to `flow_response`. Raises: as `rate` does.
-    Checked: tests/test_chains.py
+    Checked: prediction/echo, tests/test_chains.py
     """
     return torch.stack(_swept(table, path, lam)[1])
 

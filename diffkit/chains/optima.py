@@ -32,7 +32,7 @@ def spread_error(
     spread is the root of `variances`.
     Raises: ValueError for weights that do not fit, or on a mode that ends at psi = 0.
     Source: li2023autodiffusion, of which this is the Gaussian case.
-    Checked: tests/test_chains.py
+    Checked: angles/spectrum, tests/test_chains.py
     """
     first, last = (spread(path, lam, table.ts[i]) for i in (0, -1))
     if table.random:
@@ -73,7 +73,7 @@ def optimal_grid(
     local search: samplers with errors of both signs have several optima.
     Raises: ValueError, TypeError for arguments that do not fit. Times are float64.
     Source: li2023autodiffusion; sabour2024steps.
-    Checked: shortest/best-grid, tests/test_chains.py
+    Checked: shortest/best-grid, angles/spectrum, angles/density, tests/test_chains.py
     """
     from scipy.optimize import minimize
 

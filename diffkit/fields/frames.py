@@ -37,7 +37,7 @@ class Frame:
     largest standard deviation: where the modes of a law part, roughly.
     Raises: ValueError for shapes that do not fit, a cov that is not symmetric and
     positive semi-definite or is zero, a length that is not positive and finite.
-    Source: hochbruck2010exponential. Checked: tests/test_frames.py
+    Source: hochbruck2010exponential. Checked: race/still, tests/test_frames.py
     """
 
     def __init__(

@@ -33,7 +33,11 @@ __all__ = ["RECIPES", "Recipe", "find", "load"]
 def find(name: str) -> Recipe:
     """The recipe of that name. Raises: ValueError for an unknown one."""
     if name not in RECIPES:
-        raise ValueError(f"no net ships as {name!r}; it is one of {', '.join(RECIPES)}")
+        known = sorted({each.split("-")[0] for each in RECIPES})
+        raise ValueError(
+            f"no net ships as {name!r}; recipes.RECIPES has the names, and they begin "
+            f"with {', '.join(known)}"
+        )
     return RECIPES[name]
 
 

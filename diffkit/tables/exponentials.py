@@ -63,7 +63,8 @@ def exponential(
     step extrapolates. Raises: ValueError for an unknown target, variable or order,
     where the denoiser leaves from g = 0 or the noise from a = 0, and if nsr turns.
     Source: hochbruck2010exponential; zhang2023deis; lu2022dpmpp.
-    Checked: tests/test_exponentials.py
+    Checked: exponential/orders, exponential/polynomial, prediction/constants,
+    tests/test_exponentials.py
     """
     by = _variable(path, target, by)
     J = ordered(order, 4)

@@ -83,7 +83,7 @@ def by_angle(
     its gain is the exact one times prod cos(theta_i - theta_{i+1}), log cos is
     concave, and the sum of the steps is given. low = 0 includes the last step to the
     data, and high = inf the first from pure noise.
-    Source: li2023autodiffusion. Checked: tests/test_tables.py
+    Source: li2023autodiffusion. Checked: angles/equal, tests/test_tables.py
     """
     if not (high >= 0 and low >= 0 and high != low):
         raise ValueError(f"nsr runs from {high} to {low}; two different ratios >= 0")

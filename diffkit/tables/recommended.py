@@ -32,7 +32,7 @@ def recommended(
     equal ones for order 2, else as (i / (n + 1))^1.25: shorter where little is known
     of the past. length: that of the frame.
     Raises: ValueError for n < 1, a length, an order (1 to 4) or ratios out of range.
-    Checked: tests/test_frames.py
+    Checked: race/order, race/weights, race/default, tests/test_frames.py
     """
     if not isinstance(n, Integral) or n < 1:
         raise ValueError(f"n is {n!r}; there must be at least one evaluation")

@@ -25,7 +25,8 @@ def dpm_solver(path: Path, ts: Grid, order: int) -> Table:
     x_s = a_s / a_t x_t + W_0 N(x_t) + W_1 / r_2 (N(u_2) - N(x_t)).
     A step with an end at lam = +-inf is of order 1, its stages not asked.
     Raises: as `exponential`. Source: lu2022dpmsolver.
-    Checked: tests/test_exponentials_orders.py, tests/test_peers_diffusers.py
+    Checked: exponential/orders, tests/test_exponentials_orders.py,
+    tests/test_peers_diffusers.py
     """
     return _singlestep(path, ts, ordered(order, 3), "noise")
 
