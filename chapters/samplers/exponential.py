@@ -788,9 +788,11 @@ $\vartheta = (u - u_n)/(u_{n+1} - u_n)$, so that the step is $0 \le \vartheta \l
 and $P = \sum_k c_k \vartheta^k$,
 
 $$
-x_{n+1} = A\, x_n + \sum_k W_k c_k ,
-\qquad W_k = a_s \int_t^s \vartheta^k\, d\sigma \ \text{ for } N,
+\begin{gathered}
+x_{n+1} = A\, x_n + \sum_k W_k c_k , \\
+W_k = a_s \int_t^s \vartheta^k\, d\sigma \ \text{ for } N,
 \quad g_s \int_t^s \vartheta^k\, d\tfrac{1}{\sigma} \ \text{ for } D.
+\end{gathered}
 $$ (eq-exponential-moments)
 
 The $c_k$ are linear in the values of $F$, so $\sum_k W_k c_k = \sum_j B_j F_{n-j}$
