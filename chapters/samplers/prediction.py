@@ -1218,7 +1218,7 @@ response is small, and at $h = \log 3$ it is zero. An exact network shows nothin
 for then $E$ is constant along the trajectory and both are right.
 
 By the exchange of $a$ and $g$ the data prediction has the same defect when a sampler
-runs **up**, from data to noise ([exercise 3](#exercises)).
+runs **up**, from data to noise (exercise 3).
 The echo is not the fate of noise prediction either: extrapolate
 linearly in $s$ instead of $\log s$ (`tables.exponential(..., "noise", "nsr")`), then
 $z = e^{-h}/2$ and $q = \frac12 (1 - e^{-h}) < \frac12$ for any step.
