@@ -147,8 +147,7 @@ def schedulers() -> list[Row]:
 
 def digits() -> list[Row]:
     """The net of digits; EDM's path is the one that it was trained on."""
-    x = split()[0]
-    x = x[0] if isinstance(x, tuple) else x
+    x, _ = split()
     net = recipes.load("digits").as_target("denoise")
     z = torch.randn(16, 64, generator=shapes.rng(1), dtype=torch.float64)
     law = (x.mean(0), torch.cov(x.mT))

@@ -276,7 +276,7 @@ clock_claim = Claim(
         "$1/a$, the change of scale only": left_there / a_vp[:, None],
         "$h^2/(2 a^3)$": (h2_vp / a_vp**3)[:, None] * left_there / 2,
     },
-    tol=1e-11,
+    tol=1e-12,
     because="float64; large terms of the drift cancel",
     truth=left_here,
 )
@@ -438,7 +438,7 @@ ends_claim = Claim(
     kind="exact",
     formula=ends(),
     controls=ends_slips,
-    tol=1e-10,
+    tol=1e-11,
     because="an ODE solver at relative tolerance 1e-12; 80 nodes",
     truth=ends_truth,
 )
@@ -499,7 +499,7 @@ else_claim = Claim(
     kind="exact",
     formula=stranger(),
     controls=else_slips,
-    tol=1e-10,
+    tol=1e-11,
     because="an ODE solver at relative tolerance 1e-12",
     truth=else_truth,
 )
@@ -568,7 +568,7 @@ ripple_claim = Claim(
     kind="exact",
     formula=ripple(),
     controls=ripple_slips,
-    tol=1e-12,
+    tol=1e-13,
     because="float64, derivatives of sines",
     truth=torch.stack(ripple_truth),
 )
@@ -813,7 +813,7 @@ gauge_claim = Claim(
     kind="exact",
     formula=gauged(A @ P @ P, P @ A @ A @ P),
     controls=gauge_slips,
-    tol=1e-12,
+    tol=1e-13,
     because="float64, second derivatives of a quadratic form",
     truth=residual(turned, some, when),
 )

@@ -10,8 +10,8 @@ Gaussian does not know. With a length c and the angle theta = arctan(g / (a c)),
 
     dz_k / dtheta = -(a^2 c^2 + g^2) / (c g psi_k) u_k . (D - D_G)
 
-D the denoiser, D_G that of the Gaussian, u_k . (D_G - m) = a lambda_k z_k / psi_k. For
-*Derivation*: dx/dt = da D + dg N with N = (x - a D) / g, so the velocities of both
+D the denoiser, D_G that of the Gaussian, u_k . (D_G - m) = a lambda_k z_k / psi_k.
+Derivation: dx/dt = da D + dg N with N = (x - a D) / g, so the velocities of both
 differ by (da - a dg / g) (D - D_G), and dtheta/dt = c (a dg - g da) / (a^2 c^2 + g^2).
 At pure noise, a = 0, all denoisers say the mean, and nothing moves.
 """
